@@ -1,0 +1,68 @@
+/**
+ * Every way in which a peer can break the rules of a ring or a transport, by name.
+ *
+ * One table: the code that a {@link ProtocolError} carries, the clause that was broken and one line for people. Tests
+ * and fuzzers iterate over it, so a new rule is added here first.
+ */
+export const violations = {
+  // Memory
+  "address-outside-memory": { section: "virtio 1.2 §2.7.5", text: "a buffer lies outside the guest's memory" },
+  "ring-outside-memory": { section: "virtio 1.2 §2.7", text: "a part of the ring lies outside the guest's memory" },
+  "ring-misaligned": { section: "virtio 1.2 §2.7", text: "a part of the ring is not aligned as the layout wants" },
+  "ring-size-invalid": { section: "virtio 1.2 §2.7", text: "the queue size is not a power of two within 1…32768" },
+  // What a driver can do to a device
+  "avail-index-jump": {
+    section: "virtio 1.2 §2.7.6",
+    text: "the available index ran ahead by more than the queue size",
+  },
+  "head-out-of-range": { section: "virtio 1.2 §2.7.6", text: "an available entry names a descriptor past the table" },
+  "head-in-flight": {
+    section: "virtio 1.2 §2.7.13",
+    text: "a chain was made available again while the device owns it",
+  },
+  "next-out-of-range": { section: "virtio 1.2 §2.7.5", text: "a descriptor's next field points past the table" },
+  "chain-too-long": { section: "virtio 1.2 §2.7.5.2", text: "a chain has more descriptors than its table (a loop)" },
+  "chain-too-large": { section: "virtio 1.2 §2.7.5.2", text: "a chain holds 2^32 bytes or more in one direction" },
+  "descriptor-empty": { section: "virtio 1.2 §2.7.5", text: "a descriptor has length 0" },
+  "readable-after-writable": { section: "virtio 1.2 §2.7.4.2", text: "a readable descriptor follows a writable one" },
+  "indirect-not-negotiated": { section: "virtio 1.2 §2.7.5.3.1", text: "INDIRECT is set but was not negotiated" },
+  "indirect-nested": { section: "virtio 1.2 §2.7.5.3.1", text: "INDIRECT is set inside an indirect table" },
+  "indirect-with-next": { section: "virtio 1.2 §2.7.5.3.1", text: "INDIRECT and NEXT are set in one descriptor" },
+  "indirect-length": { section: "virtio 1.2 §2.7.5.3.2", text: "an indirect table's length is 0 or no multiple of 16" },
+  "indirect-outside-memory": {
+    section: "virtio 1.2 §2.7.5.3",
+    text: "an indirect table lies outside the guest's memory",
+  },
+  // What a device can do to a driver
+  "used-index-jump": { section: "virtio 1.2 §2.7.8", text: "the used index ran ahead of what is in flight" },
+  "used-id-out-of-range": { section: "virtio 1.2 §2.7.8", text: "a used element names a descriptor past the table" },
+  "used-id-not-in-flight": { section: "virtio 1.2 §2.7.8", text: "a used element names a chain that is not in flight" },
+  "used-length-too-large": { section: "virtio 1.2 §2.7.8.2", text: "a used length exceeds what the chain can take" },
+  // Transports and life cycle
+  "reset-never-ends": { section: "virtio 1.2 §4.1.4.3.2", text: "the status register did not read 0 after a reset" },
+  "features-refused": { section: "virtio 1.2 §3.1.1", text: "the device did not keep FEATURES_OK" },
+  "version-1-missing": { section: "virtio 1.2 §6.1", text: "a modern device does not offer VERSION_1" },
+  "device-needs-reset": { section: "virtio 1.2 §2.1.2", text: "the device says that it needs a reset" },
+  "device-gone": { section: "virtio 1.2 §2.1.2", text: "registers read all ones: the device was removed" },
+  "config-never-settles": {
+    section: "virtio 1.2 §2.5.1",
+    text: "the configuration generation changes with every read",
+  },
+  "capability-invalid": {
+    section: "virtio 1.2 §4.1.4",
+    text: "a virtio capability is missing, too short or out of its BAR",
+  },
+  "queue-missing": { section: "virtio 1.2 §4.1.5.1.3", text: "a queue that the device type needs does not exist" },
+  "vector-refused": { section: "virtio 1.2 §4.1.5.1.2", text: "the device could not map an MSI-X vector" },
+  // Requests
+  "request-header-short": {
+    section: "virtio 1.2 §5.6.6.1",
+    text: "the readable part is shorter than the request's header",
+  },
+  "response-space-short": { section: "virtio 1.2 §5.6.6.1", text: "the writable part is too short for the response" },
+  "control-type-unknown": { section: "virtio 1.2 §5.6.6.2", text: "a control request has a type that does not exist" },
+  "event-buffer-readable": { section: "virtio 1.2 §5.6.6.3", text: "an event buffer has readable parts" },
+  "response-short": { section: "virtio 1.2 §5.6.6.1", text: "the device wrote less than a response header" },
+} as const satisfies Record<string, { section: string; text: string }>;
+
+export type ViolationCode = keyof typeof violations;

@@ -1,0 +1,3 @@
+export * from "./events.js";
+export * from "./faults.js";
+export * from "./traced-window.js";

@@ -1,0 +1,31 @@
+/** What a target needs of a logical unit, whatever kind it is. */
+import type { Nexus } from "./nexus.js";
+import type { ScsiTask } from "./task.js";
+
+/** Additional sense of a unit attention: `asc` and `ascq`. */
+export interface AttentionCode {
+  readonly asc: number;
+  readonly ascq: number;
+}
+
+export type ResetKind = "power-on" | "bus-reset" | "unit-reset" | "nexus-loss";
+
+export interface LogicalUnit {
+  /** `disk`, `cd-rom`, … */
+  readonly kind: string;
+  /** Parses `task.cdb`: sets `expectedIn`, `expectedOut`, `lba`, `blocks`. Changes nothing else; never throws. */
+  prepare(task: ScsiTask): void;
+  /**
+   * Carries the command out: fills status, sense and data. Never throws and never rejects; a failing store becomes
+   * sense. Answers at once where the store does.
+   */
+  execute(task: ScsiTask): undefined | Promise<void>;
+  /** Ends what a reset ends and queues the unit attention that goes with it, for every nexus. */
+  reset(kind: ResetKind): void;
+  /** Queues a unit attention, for `nexus` or for all. */
+  attention(code: AttentionCode, except?: Nexus): void;
+  /** Listens to changes that a transport reports as events (capacity, medium, …). Returns the way to stop. */
+  onParameterChange(listener: (code: AttentionCode) => void): () => void;
+  /** Closes the store. */
+  close(): undefined | Promise<void>;
+}
