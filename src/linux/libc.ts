@@ -3,7 +3,10 @@
  * it is not needed (and does not fail where there is no such library).
  */
 import { createRequire } from "node:module";
-import type { KoffiFunction } from "koffi";
+
+/** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
+// biome-ignore lint/suspicious/noExplicitAny: what a C function takes and gives is known by its prototype only
+export type CFunction = (...args: any[]) => any;
 
 const require = createRequire(import.meta.url);
 let koffiModule: typeof import("koffi") | undefined;
@@ -16,8 +19,8 @@ export function koffi(): typeof import("koffi") {
 }
 
 /** Binds a C function by its prototype: `int eventfd(unsigned int, int)`. */
-export function libcFunction(prototype: string): () => KoffiFunction {
-  let bound: KoffiFunction | undefined;
+export function libcFunction(prototype: string): () => CFunction {
+  let bound: CFunction | undefined;
   return () => {
     library ??= koffi().load("libc.so.6");
     bound ??= library.func(prototype);
