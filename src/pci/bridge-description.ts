@@ -1,0 +1,53 @@
+/**
+ * A PCI host bridge as data: where its registers and windows are. Drivers work from this alone; the `embedded`
+ * platform builds the device half from it.
+ */
+
+/** In which address space of the processor something lies. */
+export type ProcessorSpace = "memory" | "port";
+
+/** Where configuration mechanism #1 (PCI 3.0 §3.2.2.3.2) has its two registers. Both are little-endian. */
+export interface ConfigMechanism {
+  readonly space: ProcessorSpace;
+  /** CONFIG_ADDRESS, 32 bits. */
+  readonly addressRegister: number;
+  /** CONFIG_DATA, 4 bytes that take accesses of any width. */
+  readonly dataRegister: number;
+}
+
+/** A range of processor addresses that the bridge turns into PCI addresses. */
+export interface BridgeWindow {
+  /** Processor space that the window is seen in. */
+  readonly space: ProcessorSpace;
+  /** First processor address. */
+  readonly cpuBase: number;
+  /** First PCI address. */
+  readonly pciBase: number;
+  readonly size: number;
+  /** PCI addresses from which BARs are assigned when no firmware did: `pciBase` … unless said otherwise. */
+  readonly assign?: { readonly base: number; readonly size: number };
+}
+
+/** How INTx pins become the bridge's interrupt lines: line = (slot + pin − 1 + `offset`) mod `lines`. */
+export interface InterruptRouting {
+  readonly lines: number;
+  readonly offset: number;
+}
+
+export type BridgeKind = "articia" | "mv64361" | "i440fx";
+
+export interface BridgeDescription {
+  readonly kind: BridgeKind;
+  /** For people: `PCI1 of the MV64361`. */
+  readonly name: string;
+  /** Number of the bus behind it, as configuration addresses name it. */
+  readonly bus: number;
+  readonly config: ConfigMechanism;
+  /** Windows to PCI memory space; BARs are assigned from the first one that has room. */
+  readonly memory: readonly BridgeWindow[];
+  /** Windows to PCI I/O space. */
+  readonly io: readonly BridgeWindow[];
+  readonly interrupts: InterruptRouting;
+  /** MV64361 only: which of its two PCI units, and where the chip's registers are. */
+  readonly unit?: { readonly index: 0 | 1; readonly registers: number };
+}
