@@ -1,0 +1,60 @@
+/**
+ * Ring round trip: driver add of a chain of three descriptors, device pop, push, driver reap, in one thread. The
+ * yardstick is `ring-loop.c`, the same work in C, built and run beside it.
+ */
+import { DmaAllocator, GuestDma, GuestMemory, MemoryRegion } from "../src/memory/index.js";
+import { compactLayout, layoutAt, legacyLayout, SplitDevice, SplitDriver } from "../src/virtqueue/index.js";
+
+export interface RingLoopOptions {
+  indirect: boolean;
+  eventIndex: boolean;
+  endianness: "little" | "big";
+  shared: boolean;
+  rounds: number;
+}
+
+/** Nanoseconds per round trip. */
+export function ringRoundTrip(options: RingLoopOptions): number {
+  const size = 256;
+  const { indirect, eventIndex, endianness } = options;
+  const memory = new GuestMemory([new MemoryRegion(0, new Uint8Array(1 << 24), { shared: options.shared })]);
+  const dma = new GuestDma(memory, new DmaAllocator(memory, 0, 1 << 20));
+  const layout = endianness === "big" ? legacyLayout(size) : compactLayout(size);
+  const addresses = layoutAt(layout, dma.allocate(layout.byteLength, layout.alignment).address);
+  const common = { index: 0, size, addresses, endianness, indirect, eventIndex };
+  const driver = new SplitDriver<number>(memory, { ...common, dma });
+  const device = new SplitDevice(memory, common);
+  let sum = 0;
+  const run = (rounds: number) => {
+    for (let round = 0; round < rounds; round++) {
+      driver.begin(3);
+      driver.readable(0x110000 + (round & 63) * 8192, 16);
+      driver.writable(0x220000 + (round & 63) * 4096, 4096);
+      driver.writable(0x111000, 1);
+      driver.commit(round);
+      driver.publish();
+      for (let chain = device.pop(); chain !== undefined; chain = device.pop()) {
+        sum += chain.readable.byteLength;
+        device.push(chain, chain.writable.byteLength);
+      }
+      device.publish();
+      for (let cookie = driver.reap(); cookie !== undefined; cookie = driver.reap()) sum += driver.usedLength + cookie;
+    }
+  };
+  run(300_000);
+  const start = process.hrtime.bigint();
+  run(options.rounds);
+  const nanoseconds = Number(process.hrtime.bigint() - start) / options.rounds;
+  if (sum === 0) throw new Error("nothing was done");
+  return nanoseconds;
+}
+if (process.argv[2] === "x") {
+  for (const shared of [false, true])
+    for (const indirect of [false, true])
+      for (const eventIndex of [false, true])
+        for (const endianness of ["little", "big"] as const)
+        console.log(
+          { indirect, eventIndex, shared, endianness },
+          ringRoundTrip({ indirect, eventIndex, endianness, shared, rounds: 5_000_000 }),
+        );
+}

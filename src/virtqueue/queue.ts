@@ -1,0 +1,86 @@
+/**
+ * The seam between ring formats and everything above: device types and drivers know these two interfaces only.
+ */
+import type { Endianness } from "../bytes/index.js";
+import type { ViolationCode } from "../errors/index.js";
+import type { Observer } from "../observe/index.js";
+import type { Chain } from "./chain.js";
+import type { RingAddresses } from "./ring-layout.js";
+
+/** What both halves of a queue are made from. */
+export interface QueueOptions {
+  /** Number of the queue in its device, for messages. */
+  index: number;
+  /** Number of descriptors. */
+  size: number;
+  addresses: RingAddresses;
+  /** Byte order of the ring: little-endian since 1.0, the guest's before. */
+  endianness: Endianness;
+  /** INDIRECT_DESC was negotiated. */
+  indirect: boolean;
+  /** EVENT_IDX was negotiated. */
+  eventIndex: boolean;
+  /** Where both indices start; 0 after a reset. Tests start near the wrap, migration anywhere. */
+  startIndex?: number;
+  observer?: Observer | undefined;
+}
+
+/** The driver's half. Nothing in it trusts what lies in shared memory. */
+export interface QueueDriver<Cookie> {
+  readonly index: number;
+  readonly size: number;
+  /** Chains that the device has. */
+  readonly inFlight: number;
+  /** Descriptors that are free (with indirect tables one is enough for any chain). */
+  readonly free: number;
+  /** Bytes that the device says it wrote, of the chain that `reap` returned last. */
+  readonly usedLength: number;
+  /** Starts a chain of `descriptors` pieces; false when the ring is full. */
+  begin(descriptors: number): boolean;
+  /** Adds a piece that the device reads. All readable pieces come first. */
+  readable(address: number, length: number): void;
+  /** Adds a piece that the device writes. */
+  writable(address: number, length: number): void;
+  /** Ends the chain; `cookie` comes back when the device has used it. Returns the head. */
+  commit(cookie: Cookie): number;
+  /** Makes all committed chains available. True: the device wants to be notified. */
+  publish(): boolean;
+  /**
+   * The cookie of the next used chain, or undefined when there is none now.
+   * @throws ProtocolError when the device broke a rule; the queue is then unusable until a reset.
+   */
+  reap(): Cookie | undefined;
+  /** Asks for an interrupt at the next used chain. False: one is there already, reap it first. */
+  enableInterrupts(): boolean;
+  /** Asks for an interrupt when `count` more chains were used. False as above. */
+  enableInterruptsAfter(count: number): boolean;
+  /** A hint to the device: no interrupts for now. */
+  disableInterrupts(): void;
+  /** After a device reset: gives back the cookies of everything in flight, oldest knowledge only (no order). */
+  detachAll(): Cookie[];
+}
+
+/** The device's half. */
+export interface QueueDevice {
+  readonly index: number;
+  readonly size: number;
+  /** Chains popped and not yet pushed. */
+  readonly inFlight: number;
+  /** Set by the first violation; the queue then answers nothing until it is set up again. */
+  readonly broken: ViolationCode | undefined;
+  /**
+   * The next request, or undefined when there is none.
+   * @throws ProtocolError when the driver broke a rule, once; then the queue is `broken`.
+   */
+  pop(): Chain | undefined;
+  /** Gives a chain back, `written` bytes of it filled. Seen by the driver after `publish`. */
+  push(chain: Chain, written: number): void;
+  /** Makes all pushed chains visible. True: the driver wants an interrupt. */
+  publish(): boolean;
+  /** Asks the driver for notifications. False: requests are there already, pop them first. */
+  enableNotifications(): boolean;
+  /** A hint to the driver: no notifications for now. */
+  disableNotifications(): void;
+  /** Position in the available ring, for GET_VRING_BASE and snapshots. */
+  readonly nextAvailable: number;
+}
