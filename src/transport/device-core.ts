@@ -1,0 +1,261 @@
+/**
+ * What every transport's device half has in common: status, features, queues, configuration. A transport decodes its
+ * registers into calls of this and says how interrupts are signalled. virtio 1.2 §2.1, §2.2, §3.1; legacy §2.1.2.
+ */
+import type { Endianness } from "../bytes/index.js";
+import { ProtocolError, type ViolationCode } from "../errors/index.js";
+import type { GuestMemory } from "../memory/index.js";
+import type { Observer } from "../observe/index.js";
+import { isQueueSize, type QueueDevice, type RingAddresses, SplitDevice } from "../virtqueue/index.js";
+import type { DeviceHost, DeviceType } from "./device-type.js";
+import { featureSet, hasFeature, ringFeatures } from "./features.js";
+import { DeviceStatus, noVector } from "./status.js";
+
+/** A queue as its registers show it. */
+export interface QueueRegisters {
+  readonly maxSize: number;
+  size: number;
+  vector: number;
+  /** 64-bit addresses as numbers; above 2^53 they are rounded, and no memory lies there. */
+  addresses: { -readonly [K in keyof RingAddresses]: number };
+  enabled: boolean;
+}
+
+export interface DeviceCoreOptions {
+  memory: GuestMemory;
+  /** Byte order that a legacy driver uses. Default little. */
+  guestEndianness?: Endianness;
+  /** Offered besides the type's own and the rings': VERSION_1 on modern transports. Default true. */
+  offersVersion1?: boolean;
+  /** Ring features to offer. Default: all that exist. */
+  ringFeatures?: bigint;
+  observer?: Observer | undefined;
+}
+
+/** How a transport tells the driver. Each only sets a level or sends a message. */
+export interface DeviceSignals {
+  queue(index: number): void;
+  config(): void;
+}
+
+/** Without VERSION_1 there is no word above bit 31. */
+const legacyFeatureMask = 0xffff_ffffn;
+
+/** Feature bits from here on are not offered by anybody: the word selectors 2 and up read 0. */
+const featureWords = 2;
+
+export class DeviceCore implements DeviceHost {
+  readonly type: DeviceType;
+  readonly queues: readonly QueueRegisters[];
+  /** How often each rule was broken since the device was made. */
+  readonly violations = new Map<ViolationCode, number>();
+  readonly #memory: GuestMemory;
+  readonly #guestEndianness: Endianness;
+  readonly #observer: Observer | undefined;
+  readonly #offered: bigint;
+  readonly #config: DataView;
+  readonly #running: (QueueDevice | undefined)[] = [];
+  #signals: DeviceSignals | undefined;
+  #status = 0;
+  #features = 0n;
+  #generation = 0;
+
+  constructor(type: DeviceType, options: DeviceCoreOptions) {
+    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, VERSION_1 } = ringFeatures;
+    const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX);
+    this.type = type;
+    this.#memory = options.memory;
+    this.#guestEndianness = options.guestEndianness ?? "little";
+    this.#observer = options.observer;
+    this.#offered = type.features | ring | (options.offersVersion1 === false ? 0n : featureSet(VERSION_1));
+    this.#config = new DataView(new ArrayBuffer(type.configSize));
+    this.queues = type.queueSizes.map((maxSize) => ({
+      maxSize,
+      size: maxSize,
+      vector: noVector,
+      addresses: { descriptors: 0, available: 0, used: 0 },
+      enabled: false,
+    }));
+    type.attach(this);
+  }
+
+  /** Says how to tell the driver; the transport calls it once. */
+  connect(signals: DeviceSignals): void {
+    this.#signals = signals;
+  }
+
+  // What device types ask
+
+  get endianness(): Endianness {
+    return this.has(ringFeatures.VERSION_1) ? "little" : this.#guestEndianness;
+  }
+
+  has(feature: number): boolean {
+    return hasFeature(this.#features, feature);
+  }
+
+  queue(index: number): QueueDevice | undefined {
+    return this.#running[index];
+  }
+
+  signal(index: number): void {
+    this.#signals?.queue(index);
+  }
+
+  configChanged(): void {
+    this.#generation = (this.#generation + 1) & 0xff;
+    this.#signals?.config();
+  }
+
+  fail(error: ProtocolError): void {
+    this.count(error.code);
+    if (!this.has(ringFeatures.VERSION_1)) return; // Legacy devices have no bit for it: they fall silent.
+    this.#status |= DeviceStatus.NeedsReset;
+    if ((this.#status & DeviceStatus.DriverOk) !== 0) this.#signals?.config();
+  }
+
+  /** Counts a broken rule that does not end the device. */
+  count(code: ViolationCode): void {
+    this.violations.set(code, (this.violations.get(code) ?? 0) + 1);
+  }
+
+  // What transports ask
+
+  get status(): number {
+    return this.#status;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What a driver of this transport may choose from; `legacy` hides everything above bit 31. */
+  offered(legacy: boolean): bigint {
+    const { NOTIFY_ON_EMPTY, ANY_LAYOUT } = ringFeatures;
+    // Modern devices do not offer the two bits that only legacy drivers know (virtio 1.2 §6.3).
+    return legacy ? this.#offered & legacyFeatureMask : this.#offered & ~featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT);
+  }
+
+  get driverFeatures(): bigint {
+    return this.#features;
+  }
+
+  /** 32 bits of a feature set; words that do not exist read 0. */
+  featureWord(set: bigint, select: number): number {
+    return select >= featureWords ? 0 : Number((set >> BigInt(32 * select)) & 0xffff_ffffn);
+  }
+
+  /** The driver's choice, 32 bits of it. Ignored once FEATURES_OK is set (virtio 1.2 §2.2.1). */
+  writeFeatures(select: number, value: number, legacy: boolean): void {
+    if (select >= featureWords || (!legacy && (this.#status & DeviceStatus.FeaturesOk) !== 0)) return;
+    const shift = BigInt(32 * select);
+    const kept = this.#features & ~(0xffff_ffffn << shift);
+    this.#features = kept | (BigInt(value >>> 0) << shift);
+    if (legacy) this.#features &= this.offered(true);
+  }
+
+  /**
+   * Writes the status register. 0 resets; on a modern device FEATURES_OK stays only when the features are acceptable
+   * and the driver cannot set NEEDS_RESET.
+   */
+  writeStatus(value: number, legacy: boolean): void {
+    const wanted = value & 0xff;
+    if (wanted === 0) {
+      this.reset();
+      return;
+    }
+    if (legacy) {
+      this.#status = wanted;
+      return;
+    }
+    const before = this.#status;
+    let status = (wanted & ~DeviceStatus.NeedsReset) | (before & DeviceStatus.NeedsReset);
+    const newlySet = status & ~before;
+    if ((newlySet & DeviceStatus.FeaturesOk) !== 0 && !this.#featuresAcceptable()) status &= ~DeviceStatus.FeaturesOk;
+    this.#status = status;
+    if ((newlySet & DeviceStatus.DriverOk) !== 0) {
+      for (const index of this.queues.keys()) this.#startQueue(index);
+    }
+  }
+
+  /** Back to the state after power-on; nothing is in flight afterwards. */
+  reset(): void {
+    this.#running.length = 0;
+    this.#status = 0;
+    this.#features = 0n;
+    for (const queue of this.queues) {
+      queue.size = queue.maxSize;
+      queue.vector = noVector;
+      queue.addresses = { descriptors: 0, available: 0, used: 0 };
+      queue.enabled = false;
+    }
+    this.type.reset();
+  }
+
+  /** The driver made a queue usable (legacy: gave it an address; modern: wrote queue_enable). */
+  enableQueue(index: number, legacy: boolean): void {
+    const queue = this.queues[index];
+    if (queue === undefined || queue.enabled) return;
+    queue.enabled = true;
+    if (legacy || (this.#status & DeviceStatus.DriverOk) !== 0) this.#startQueue(index);
+  }
+
+  /** A legacy driver took the queue's address away. */
+  disableQueue(index: number): void {
+    const queue = this.queues[index];
+    if (queue === undefined) return;
+    queue.enabled = false;
+    this.#running[index] = undefined;
+  }
+
+  /** The driver notified a queue. A legacy driver may do so at any status (0.9.5: historic drivers are served). */
+  notify(index: number): void {
+    if (this.#running[index] === undefined || (this.#status & DeviceStatus.Failed) !== 0) return;
+    this.type.notified(index);
+  }
+
+  /** Device-specific configuration; bytes past its end read 0. */
+  readConfig(offset: number, width: 1 | 2 | 4): number {
+    this.type.readConfig(this.#config, this.endianness);
+    let value = 0;
+    for (let byte = 0; byte < width; byte++) {
+      if (offset + byte < this.#config.byteLength) value += this.#config.getUint8(offset + byte) * 2 ** (8 * byte);
+    }
+    return value;
+  }
+
+  writeConfig(offset: number, width: 1 | 2 | 4, value: number): void {
+    if (offset >= this.#config.byteLength) return;
+    this.type.readConfig(this.#config, this.endianness);
+    const length = Math.min(width, this.#config.byteLength - offset);
+    for (let byte = 0; byte < length; byte++) this.#config.setUint8(offset + byte, (value >>> (8 * byte)) & 0xff);
+    this.type.writeConfig(this.#config, this.endianness, offset, length);
+  }
+
+  #featuresAcceptable(): boolean {
+    return (this.#features & ~this.offered(false)) === 0n && this.has(ringFeatures.VERSION_1);
+  }
+
+  #startQueue(index: number): void {
+    const queue = this.queues[index];
+    if (!queue.enabled || this.#running[index] !== undefined || !isQueueSize(queue.size)) return;
+    const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY } = ringFeatures;
+    try {
+      this.#running[index] = new SplitDevice(this.#memory, {
+        index,
+        size: queue.size,
+        addresses: queue.addresses,
+        endianness: this.endianness,
+        indirect: this.has(INDIRECT_DESC),
+        eventIndex: this.has(EVENT_IDX),
+        notifyOnEmpty: this.has(NOTIFY_ON_EMPTY),
+        observer: this.#observer,
+      });
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.fail(error);
+      return;
+    }
+    this.type.notified(index);
+  }
+}

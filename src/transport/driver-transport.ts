@@ -1,0 +1,52 @@
+/** The contract between a driver and the transport that reaches its device, driver half. */
+import type { Endianness } from "../bytes/index.js";
+import type { DmaMemory, GuestMemory } from "../memory/index.js";
+import type { RingAddresses } from "../virtqueue/index.js";
+
+/** How a driver hears of used buffers. */
+export type InterruptMode = "msix" | "msix-shared" | "intx" | "none";
+
+export interface InterruptHandlers {
+  /** Queue `index` may have used buffers. */
+  queue(index: number): void;
+  /** The configuration changed, or the device needs a reset. */
+  config(): void;
+}
+
+export interface DriverTransport {
+  /** `pci-legacy`, `pci-modern`, `mmio`, … */
+  readonly kind: string;
+  /** No VERSION_1, no FEATURES_OK; rings and configuration in the guest's byte order. */
+  readonly isLegacy: boolean;
+  /** Virtio device ID. */
+  readonly deviceId: number;
+  /** Byte order of rings, structures and configuration. */
+  readonly endianness: Endianness;
+  readonly memory: GuestMemory;
+  readonly dma: DmaMemory;
+
+  readStatus(): number;
+  writeStatus(value: number): void;
+  readFeatures(): bigint;
+  writeFeatures(features: bigint): void;
+
+  /** Largest size of a queue; 0 when there is none. */
+  queueMaxSize(index: number): number;
+  /** Gives the device a ring: allocates it, tells the device where it is, enables it. */
+  setUpQueue(index: number, size: number): RingAddresses;
+  /** Frees the rings; only after a reset. */
+  freeQueues(): void;
+  notify(index: number): void;
+
+  readConfig(offset: number, width: 1 | 2 | 4): number;
+  writeConfig(offset: number, width: 1 | 2 | 4, value: number): void;
+  /** Changes whenever the configuration did; 0 on transports without it. */
+  configGeneration(): number;
+
+  /**
+   * Connects interrupts for `queues` queues; call it before the queues are set up. Takes the best that works, down to
+   * `none`: then somebody has to poll.
+   */
+  openInterrupts(queues: number, handlers: InterruptHandlers): InterruptMode;
+  closeInterrupts(): void;
+}

@@ -1,0 +1,33 @@
+/**
+ * Feature bits that belong to rings and transports, not to a device type (virtio 1.2 §6, legacy bits from 0.9.5).
+ * Sets of features are `bigint`s at the API; the hot path asks once and keeps booleans.
+ */
+export const ringFeatures = {
+  NOTIFY_ON_EMPTY: 24,
+  ANY_LAYOUT: 27,
+  INDIRECT_DESC: 28,
+  EVENT_IDX: 29,
+  VERSION_1: 32,
+} as const;
+
+export type FeatureTable = Readonly<Record<string, number>>;
+
+/** The set with the given bits. */
+export function featureSet(...bits: readonly number[]): bigint {
+  return bits.reduce((set, bit) => set | (1n << BigInt(bit)), 0n);
+}
+
+export function hasFeature(set: bigint, bit: number): boolean {
+  return ((set >> BigInt(bit)) & 1n) === 1n;
+}
+
+/** Names of the bits of a set; a bit that no table knows is `bit N`. */
+export function featureNames(set: bigint, ...tables: readonly FeatureTable[]): string[] {
+  const names: string[] = [];
+  for (let bit = 0; bit < 128; bit++) {
+    if (!hasFeature(set, bit)) continue;
+    const known = tables.flatMap((table) => Object.entries(table)).find(([, value]) => value === bit);
+    names.push(known === undefined ? `bit ${bit}` : known[0]);
+  }
+  return names;
+}

@@ -1,0 +1,146 @@
+/**
+ * A virtio PCI device: one {@link DeviceCore} behind the legacy header (BAR 0, I/O), the modern structures (BAR 4) or
+ * both, with MSI-X in BAR 1. Identity by virtio 1.2 §4.1.2.
+ */
+import { type RegisterWindow, readRegister, writeRegister } from "../bytes/index.js";
+import { MsixTable, type PciBarOptions, PciDeviceFunction } from "../pci/index.js";
+import { DeviceCore, type DeviceCoreOptions } from "./device-core.js";
+import type { DeviceType } from "./device-type.js";
+import { ringFeatures } from "./features.js";
+import { legacyDeviceWindow } from "./pci-legacy/device.js";
+import { modernCapabilities, modernDeviceWindow } from "./pci-modern/device.js";
+import { modernLayout } from "./pci-modern/registers.js";
+import { IsrStatus, noVector } from "./status.js";
+
+/** Which register faces the device has. */
+export type VirtioPciFlavour = "legacy" | "transitional" | "modern";
+
+export interface VirtioPciOptions extends DeviceCoreOptions {
+  /** Default transitional: both faces, as most devices in the field are. */
+  flavour?: VirtioPciFlavour;
+  /** PCI class code, 24 bits: 0x010000 for a SCSI controller. */
+  classCode: number;
+  /** MSI-X vectors; 0 leaves MSI-X out. Default: one for the configuration and one for each queue. */
+  vectors?: number;
+}
+
+const virtioVendorId = 0x1af4;
+/** Transitional device IDs, virtio 1.2 §4.1.2.1. */
+const transitionalIds: Readonly<Record<number, number>> = {
+  1: 0x1000,
+  2: 0x1001,
+  3: 0x1003,
+  4: 0x1005,
+  5: 0x1002,
+  8: 0x1004,
+  9: 0x1009,
+};
+const modernIdBase = 0x1040;
+
+/** A virtio device in a PCI slot. */
+export class VirtioPciDevice {
+  readonly core: DeviceCore;
+  readonly function: PciDeviceFunction;
+  readonly #msix: MsixTable | undefined;
+  #isr = 0;
+  configVector: number = noVector;
+
+  /** @throws RangeError for a legacy device type without a transitional PCI ID. */
+  constructor(type: DeviceType, options: VirtioPciOptions) {
+    const flavour = options.flavour ?? "transitional";
+    this.core = new DeviceCore(type, { ...options, offersVersion1: flavour !== "legacy" });
+    const vectors = options.vectors ?? type.queueSizes.length + 1;
+    this.#msix = vectors > 0 ? new MsixTable({ vectors, bar: 1 }) : undefined;
+    const bars = this.#bars(flavour, type.configSize);
+    const modern = flavour !== "legacy" ? modernCapabilities((...access) => this.#throughConfig(bars, access)) : [];
+    this.function = new PciDeviceFunction({
+      ...identity(type, flavour),
+      classCode: options.classCode,
+      interruptPin: 1,
+      bars,
+      capabilities: this.#msix === undefined ? modern : [...modern, this.#msix.capability].reverse(),
+      ...(this.#msix === undefined ? {} : { msix: this.#msix }),
+      onReset: () => {
+        this.#setIsr(0);
+        this.configVector = noVector;
+        this.core.reset();
+      },
+    });
+    this.core.connect({ queue: (index) => this.#signalQueue(index), config: () => this.#signalConfig() });
+  }
+
+  get msixEnabled(): boolean {
+    return this.#msix?.enabled ?? false;
+  }
+
+  get vectors(): number {
+    return this.#msix?.vectors ?? 0;
+  }
+
+  /** Reads and clears the ISR status, which lowers INTx (virtio 1.2 §4.1.4.5). */
+  takeIsr(): number {
+    const isr = this.#isr;
+    this.#setIsr(0);
+    return isr;
+  }
+
+  #bars(flavour: VirtioPciFlavour, configSize: number): (PciBarOptions | undefined)[] {
+    const bars: (PciBarOptions | undefined)[] = new Array(6).fill(undefined);
+    if (flavour !== "modern") {
+      // Header with vectors, then the configuration, at the next power of two.
+      const size = 2 ** Math.ceil(Math.log2(Math.max(0x18 + configSize, 32)));
+      bars[0] = { kind: "io", size, window: legacyDeviceWindow(this.core, this) };
+    }
+    if (this.#msix !== undefined) bars[1] = { kind: "memory32", size: 0x1000, window: this.#msix.window };
+    if (flavour !== "legacy") {
+      const window = modernDeviceWindow(this.core, this);
+      bars[modernLayout.bar] = { kind: "memory64", prefetchable: true, size: modernLayout.size, window };
+    }
+    return bars;
+  }
+
+  #throughConfig(
+    bars: readonly (PciBarOptions | undefined)[],
+    [bar, offset, width, value]: [number, number, 1 | 2 | 4, number | undefined],
+  ): number {
+    const target: RegisterWindow | undefined = bars[bar]?.window;
+    if (target === undefined || offset + width > (bars[bar]?.size ?? 0)) return 0;
+    if (value === undefined) return readRegister(target, offset, width);
+    writeRegister(target, offset, width, value);
+    return 0;
+  }
+
+  #signalQueue(index: number): void {
+    if (this.#msix?.enabled) this.#msix.notify(this.core.queues[index].vector);
+    else this.#setIsr(this.#isr | IsrStatus.Queue);
+  }
+
+  #signalConfig(): void {
+    if (this.#msix?.enabled) {
+      // virtio 1.2 §4.1.5.1.3.1: modern devices set the bit with MSI-X too; legacy ones leave ISR alone.
+      if (this.core.has(ringFeatures.VERSION_1)) this.#isr |= IsrStatus.Config;
+      this.#msix.notify(this.configVector);
+    } else this.#setIsr(this.#isr | IsrStatus.Config);
+  }
+
+  #setIsr(isr: number): void {
+    this.#isr = isr;
+    this.function.setInterruptLevel(isr !== 0 && !this.msixEnabled);
+  }
+}
+
+function identity(type: DeviceType, flavour: VirtioPciFlavour) {
+  if (flavour === "modern") {
+    const id = { deviceId: modernIdBase + type.deviceId, revision: 1 };
+    return { vendorId: virtioVendorId, ...id, subsystemVendorId: virtioVendorId, subsystemId: 0x1100 };
+  }
+  const deviceId = transitionalIds[type.deviceId];
+  if (deviceId === undefined) throw new RangeError(`${type.name} has no transitional PCI ID: make it modern`);
+  return {
+    vendorId: virtioVendorId,
+    deviceId,
+    revision: 0,
+    subsystemVendorId: virtioVendorId,
+    subsystemId: type.deviceId,
+  };
+}
