@@ -34,6 +34,32 @@ export interface InterruptRouting {
   readonly offset: number;
 }
 
+/** A BAR of an on-board function; nothing answers behind it. */
+export interface OnboardBar {
+  readonly kind: "io" | "memory32";
+  readonly size: number;
+}
+
+/** A function that the board itself has, as far as an enumeration sees it. */
+export interface OnboardFunction {
+  readonly slot: number;
+  readonly function: number;
+  readonly name: string;
+  readonly vendorId: number;
+  readonly deviceId: number;
+  readonly revision: number;
+  readonly classCode: number;
+  readonly subsystemVendorId?: number;
+  readonly subsystemId?: number;
+  readonly interruptPin?: number;
+  readonly multiFunction?: boolean;
+  readonly bars?: readonly (OnboardBar | undefined)[];
+  /** Bytes of the header that read differently after power-on, by offset. */
+  readonly initial?: Readonly<Record<number, number>>;
+  /** Write masks that differ from the usual ones, by offset. */
+  readonly writable?: Readonly<Record<number, number>>;
+}
+
 export type BridgeKind = "articia" | "mv64361" | "i440fx";
 
 export interface BridgeDescription {
@@ -48,6 +74,10 @@ export interface BridgeDescription {
   /** Windows to PCI I/O space. */
   readonly io: readonly BridgeWindow[];
   readonly interrupts: InterruptRouting;
+  /** Memory writes of functions can be interrupts (MSI-X) on this board. */
+  readonly messageInterrupts: boolean;
+  /** What the board has on this bus, the bridge's own function included. */
+  readonly onboard: readonly OnboardFunction[];
   /** MV64361 only: which of its two PCI units, and where the chip's registers are. */
   readonly unit?: { readonly index: 0 | 1; readonly registers: number };
 }

@@ -237,7 +237,7 @@ export class PciDeviceFunction implements PciFunction {
     view.setUint16(configRegisters.command.offset, writableCommand, true);
     mask[configRegisters.cacheLineSize.offset] = 0xff;
     mask[configRegisters.latencyTimer.offset] = 0xff;
-    if (this.interruptPin !== 0) mask[configRegisters.interruptLine.offset] = 0xff;
+    mask[configRegisters.interruptLine.offset] = 0xff;
     for (const bar of this.#bars) {
       const register = configRegisters.bar0.offset + 4 * bar.index;
       view.setUint32(register, bar.size >= 2 ** 32 ? 0 : -bar.size >>> 0, true);

@@ -1,0 +1,67 @@
+/** Records the configuration accesses of one machine and replays them on another: do both answer the same? */
+import { type AccessWidth, hex, registerName } from "../bytes/index.js";
+import { type FunctionAddress, formatFunctionAddress, type PciConfigAccess } from "./config-access.js";
+import { configRegisters } from "./config-layout.js";
+
+export interface ConfigAccessRecord {
+  readonly kind: "read" | "write";
+  /** Index of the bridge in the board's list. */
+  readonly bridge: number;
+  readonly address: FunctionAddress;
+  readonly offset: number;
+  readonly width: AccessWidth;
+  /** Value written, or answer. */
+  readonly value: number;
+}
+
+/** `access`, with every access added to `log`. */
+export function recordConfig(access: PciConfigAccess, bridge: number, log: ConfigAccessRecord[]): PciConfigAccess {
+  return {
+    read(address, offset, width) {
+      const value = access.read(address, offset, width);
+      log.push({ kind: "read", bridge, address, offset, width, value });
+      return value;
+    },
+    write(address, offset, width, value) {
+      log.push({ kind: "write", bridge, address, offset, width, value });
+      access.write(address, offset, width, value);
+    },
+  };
+}
+
+/** A read that was answered differently. */
+export interface ConfigDifference {
+  /** `bridge 1 00:0c.5 command`: what a table of known differences names. */
+  readonly name: string;
+  readonly record: ConfigAccessRecord;
+  readonly got: number;
+}
+
+/** Repeats every access in order and tells which reads gave another answer. */
+export function replayConfig(
+  log: readonly ConfigAccessRecord[],
+  accesses: readonly PciConfigAccess[],
+): ConfigDifference[] {
+  const differences: ConfigDifference[] = [];
+  for (const record of log) {
+    const access = accesses[record.bridge];
+    if (access === undefined) throw new RangeError(`no bridge ${record.bridge}`);
+    if (record.kind === "write") access.write(record.address, record.offset, record.width, record.value);
+    else {
+      const got = access.read(record.address, record.offset, record.width);
+      if (got !== record.value) differences.push({ name: nameOf(record), record, got });
+    }
+  }
+  return differences;
+}
+
+/** One line for people: where, what was recorded, what came now. */
+export function formatConfigDifference(difference: ConfigDifference): string {
+  const { record, got } = difference;
+  const digits = record.width * 2;
+  return `${difference.name}: recorded ${hex(record.value, digits)}, now ${hex(got, digits)}`;
+}
+
+function nameOf(record: ConfigAccessRecord): string {
+  return `bridge ${record.bridge} ${formatFunctionAddress(record.address)} ${registerName(configRegisters, record.offset)}`;
+}
