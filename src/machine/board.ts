@@ -5,6 +5,35 @@
 import type { Endianness } from "../bytes/index.js";
 import type { BridgeDescription } from "../pci/index.js";
 
+/** How QEMU has this board. */
+export interface QemuBoard {
+  /** Suffix of the program: `qemu-system-ppc`. */
+  readonly system: "ppc" | "x86_64";
+  /** Value of `-machine`. */
+  readonly machine: string;
+  /** Oldest version that has the machine. */
+  readonly minimumVersion: readonly [major: number, minor: number];
+  /**
+   * Bytes of an all-zero image for `-bios`, for a machine that does not start without firmware; 0 when none is needed.
+   * The processor never runs.
+   */
+  readonly firmwareSize: number;
+  /** Options that only newer versions take, and need: `-audio driver=none` where sound would be opened. */
+  readonly options: readonly { readonly sinceMajor: number; readonly arguments: readonly string[] }[];
+}
+
+/** Where adapters that a user asks for are plugged in. */
+export interface AdapterPlace {
+  /** Index in `bridges`. */
+  readonly bridge: number;
+  /** Free slots, in the order in which they are filled. */
+  readonly slots: readonly number[];
+  /** The same bus as QEMU names it (`bus=`). */
+  readonly qemuBus: string;
+  /** What an operating system of this board expects: 0x1000-range ids with I/O registers, or 0x1040-range ones. */
+  readonly virtio: "transitional" | "modern";
+}
+
 export interface Board {
   readonly name: string;
   /** One line for people. */
@@ -16,4 +45,8 @@ export interface Board {
   readonly defaultRamSize: number;
   /** Host bridges in the order in which an operating system finds them. */
   readonly bridges: readonly BridgeDescription[];
+  /** Undefined for a board without PCI. */
+  readonly adapters?: AdapterPlace;
+  /** Undefined when QEMU does not have this board. */
+  readonly qemu?: QemuBoard;
 }

@@ -1,0 +1,6 @@
+export * from "./amigaone.js";
+export * from "./board.js";
+export * from "./boards.js";
+export * from "./machine.js";
+export * from "./pc.js";
+export * from "./pegasos2.js";
