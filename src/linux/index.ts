@@ -1,0 +1,2 @@
+export * from "./file-locks.js";
+export * from "./libc.js";

@@ -1,0 +1,238 @@
+/** A raw image file or a block device. Reads and writes go straight between the file and guest memory. */
+import { closeSync, fdatasync, readSync, writeSync } from "node:fs";
+import { PageViews, type Scatter } from "../../memory/index.js";
+import { checkRange } from "../check-range.js";
+import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
+import { nextData, nextHole, punchHole, type SpaceAnswer, zeroRange } from "./sparse-file.js";
+
+export interface FileStoreOptions {
+  /** Path, for messages. */
+  path: string;
+  /** Bytes. */
+  byteLength: number;
+  isReadOnly: boolean;
+}
+
+/** Node takes at most 2^31 − 1 bytes a call. */
+const largestCall = 2 ** 30;
+/** Scattered requests go through a buffer of this size: one call and a copy instead of a call for each piece. */
+const bounceSize = 256 * 1024;
+/** Pieces of this size and more are worth a call each. */
+const largePiece = 64 * 1024;
+/** Zeros are written in steps of this size, and other work gets its turn between two steps. */
+const zeroStep = 1024 * 1024;
+
+export class FileStore implements Store {
+  readonly description: string;
+  readonly byteLength: number;
+  readonly isReadOnly: boolean;
+  readonly #fd: number;
+  #bounce: PageViews | undefined;
+  #zeros: Uint8Array | undefined;
+  #running = 0;
+  #whenIdle: (() => void) | undefined;
+  #flushFailure: StoreError | undefined;
+  #isClosed = false;
+
+  /** Takes the open file over: `close` closes it. Locks nothing; `openImage` does. */
+  constructor(fd: number, options: FileStoreOptions) {
+    this.#fd = fd;
+    this.description = options.path;
+    this.byteLength = options.byteLength;
+    this.isReadOnly = options.isReadOnly;
+  }
+
+  read(position: number, target: Scatter, length: number): Answer {
+    checkRange(this.byteLength, position, length, target);
+    if (isFragmented(target, length)) {
+      this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
+      for (let done = 0; done < length; ) {
+        const step = Math.min(bounceSize, length - done);
+        this.#readFully(position + done, this.#bounce.bytes, 0, step);
+        target.copyIn(this.#bounce, 0, step, done);
+        done += step;
+      }
+      return undefined;
+    }
+    let done = 0;
+    for (let index = target.first; index < target.end && done < length; index++) {
+      const step = Math.min(target.lengths[index], length - done);
+      this.#readFully(position + done, target.regions[index].bytes, target.offsets[index], step);
+      done += step;
+    }
+    return undefined;
+  }
+
+  write(position: number, source: Scatter, length: number): Answer {
+    this.#checkWritable();
+    checkRange(this.byteLength, position, length, source);
+    if (isFragmented(source, length)) {
+      this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
+      for (let done = 0; done < length; ) {
+        const step = Math.min(bounceSize, length - done);
+        source.copyOut(this.#bounce.bytes, 0, step, done);
+        this.#writeFully(position + done, this.#bounce.bytes, 0, step);
+        done += step;
+      }
+      return undefined;
+    }
+    let done = 0;
+    for (let index = source.first; index < source.end && done < length; index++) {
+      const step = Math.min(source.lengths[index], length - done);
+      this.#writeFully(position + done, source.regions[index].bytes, source.offsets[index], step);
+      done += step;
+    }
+    return undefined;
+  }
+
+  /** Answers when the medium has it. A failure stays: after one the system may have dropped what was not written. */
+  flush(): Answer {
+    if (this.isReadOnly) return undefined;
+    this.#running++;
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#fd, (error) => {
+        if (error !== null) this.#flushFailure ??= this.#failure("write", error);
+        if (this.#flushFailure !== undefined) reject(this.#flushFailure);
+        else resolve();
+        this.#finishOne();
+      });
+    });
+  }
+
+  discard(position: number, length: number): Answer {
+    this.#checkWritable();
+    checkRange(this.byteLength, position, length);
+    if (length === 0) return undefined;
+    return this.#isDone(punchHole(this.#fd, position, length)) ? undefined : this.#writeZeros(position, length, true);
+  }
+
+  writeZeroes(position: number, length: number, keepSpace: boolean): Answer {
+    this.#checkWritable();
+    checkRange(this.byteLength, position, length);
+    if (length === 0) return undefined;
+    if (!keepSpace && this.#isDone(punchHole(this.#fd, position, length))) return undefined;
+    if (this.#isDone(zeroRange(this.#fd, position, length))) return undefined;
+    return this.#writeZeros(position, length, !keepSpace);
+  }
+
+  extentAt(position: number): ExtentStatus {
+    checkRange(this.byteLength, position, 0);
+    const data = nextData(this.#fd, position, this.byteLength);
+    if (data > position) return { allocated: false, length: data - position };
+    return { allocated: true, length: nextHole(this.#fd, position, this.byteLength) - position };
+  }
+
+  /** Closes the file, which ends its locks, when no flush is under way any more. */
+  close(): Answer {
+    if (this.#isClosed) return undefined;
+    this.#isClosed = true;
+    if (this.#running === 0) {
+      closeSync(this.#fd);
+      return undefined;
+    }
+    return new Promise((resolve) => {
+      this.#whenIdle = () => {
+        closeSync(this.#fd);
+        resolve();
+      };
+    });
+  }
+
+  #readFully(position: number, bytes: Uint8Array, offset: number, length: number): void {
+    let done = 0;
+    while (done < length) {
+      const step = Math.min(largestCall, length - done);
+      let count: number;
+      try {
+        count = readSync(this.#fd, bytes, offset + done, step, position + done);
+      } catch (error) {
+        if (errorName(error) === "EINTR") continue;
+        throw this.#failure("read", error);
+      }
+      if (count === 0) {
+        throw new StoreError(
+          "changed-size",
+          `${this.description} ends at byte ${position + done} or before, but had ${this.byteLength} bytes when opened`,
+        );
+      }
+      done += count;
+    }
+  }
+
+  #writeFully(position: number, bytes: Uint8Array, offset: number, length: number): void {
+    let done = 0;
+    while (done < length) {
+      const step = Math.min(largestCall, length - done);
+      try {
+        done += writeSync(this.#fd, bytes, offset + done, step, position + done);
+      } catch (error) {
+        if (errorName(error) === "EINTR") continue;
+        throw this.#failure("write", error);
+      }
+    }
+  }
+
+  /** The long way: zeros where there is data (everywhere, when the range shall have space). */
+  #writeZeros(position: number, length: number, skipHoles: boolean): Answer {
+    const end = position + length;
+    const next = this.#writeSomeZeros(position, end, skipHoles);
+    return next < end ? this.#writeZerosInTurns(next, end, skipHoles) : undefined;
+  }
+
+  async #writeZerosInTurns(position: number, end: number, skipHoles: boolean): Promise<void> {
+    this.#running++;
+    try {
+      for (let at = position; at < end; at = this.#writeSomeZeros(at, end, skipHoles)) {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      this.#finishOne();
+    }
+  }
+
+  /** Writes one step of zeros; returns where to go on. */
+  #writeSomeZeros(position: number, end: number, skipHoles: boolean): number {
+    const at = skipHoles ? nextData(this.#fd, position, end) : position;
+    const stop = Math.min(skipHoles ? nextHole(this.#fd, at, end) : end, at + zeroStep);
+    this.#zeros ??= new Uint8Array(zeroStep);
+    this.#writeFully(at, this.#zeros, 0, stop - at);
+    return stop;
+  }
+
+  #isDone(answer: SpaceAnswer): boolean {
+    if (answer === "done" || answer === "refused") return answer === "done";
+    throw new StoreError(
+      answer === "EIO" ? "write" : "no-space",
+      `cannot zero a part of ${this.description} (${answer})`,
+    );
+  }
+
+  #finishOne(): void {
+    this.#running--;
+    if (this.#running === 0) this.#whenIdle?.();
+  }
+
+  #failure(doing: "read" | "write", error: unknown): StoreError {
+    const name = errorName(error);
+    const message = `cannot ${doing} ${this.description} (${name})`;
+    if (name === "ENOSPC" || name === "EDQUOT" || name === "EFBIG") {
+      return new StoreError("no-space", message, { cause: error });
+    }
+    if (name === "EROFS" || name === "EPERM") return new StoreError("read-only", message, { cause: error });
+    return new StoreError(doing, message, { cause: error });
+  }
+
+  #checkWritable(): void {
+    if (this.isReadOnly) throw new StoreError("read-only", `${this.description} was opened read-only`);
+  }
+}
+
+function isFragmented(scatter: Scatter, length: number): boolean {
+  const pieces = scatter.end - scatter.first;
+  return pieces > 1 && length / pieces < largePiece && scatter.lengths[scatter.first] < length;
+}
+
+/** `ENOSPC` and the like. */
+export function errorName(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}

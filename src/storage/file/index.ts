@@ -1,0 +1,3 @@
+export * from "./file-store.js";
+export * from "./image-error.js";
+export * from "./open-image.js";
