@@ -21,4 +21,5 @@ export * from "./msix-driver.js";
 export * from "./mv64361.js";
 export * from "./mv64361-registers.js";
 export * from "./prepare-bridge.js";
+export * from "./processor-decoder.js";
 export * from "./south-bridges.js";

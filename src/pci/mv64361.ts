@@ -56,9 +56,10 @@ export class Mv64361 implements HostBridge {
     this.#powerOnBase = (registers ?? 0) / 0x1_0000;
     this.#windows = mv64361Windows.map((window) => ({ registers: window, base: 0, size: 0, remap: 0, remapHigh: 0 }));
     this.#registers = windowOf(
-      (offset, width) =>
-        (this.#configWindow(offset, (window, at) => readRegister(window, at, width)) ?? this.#read(offset)) &
-        allOnes(width),
+      (offset, width) => {
+        const configured = this.#configWindow(offset, (window, at) => readRegister(window, at, width));
+        return configured ?? (this.#read(offset) & allOnes(width)) >>> 0;
+      },
       (offset, width, value) => {
         const done = this.#configWindow(offset, (window, at) => {
           writeRegister(window, at, width, value);
