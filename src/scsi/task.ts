@@ -25,7 +25,7 @@ export const maxCdbLength = 260;
 
 export class ScsiTask {
   /** The command, zero-filled behind what came. */
-  readonly cdb = new Uint8Array(maxCdbLength);
+  readonly cdb: Uint8Array;
   /** Who sends it. */
   nexus!: Nexus;
   /** The initiator's tag, 64 bits as two halves. */
@@ -57,6 +57,11 @@ export class ScsiTask {
   transferredIn = 0;
   /** Bytes taken from `dataOut`. */
   transferredOut = 0;
+
+  /** @param cdb where the transport puts commands: `maxCdbLength` bytes, zero-filled. */
+  constructor(cdb: Uint8Array = new Uint8Array(maxCdbLength)) {
+    this.cdb = cdb;
+  }
 
   /** Readies the task for a new command. */
   begin(nexus: Nexus, dataOut: Scatter, dataIn: Scatter): void {

@@ -1,0 +1,30 @@
+/** SCSI, however commands arrive: commands, sense, pages, addresses; units, targets and the bus they are on. */
+export * from "./absent-unit.js";
+export * from "./bus.js";
+export * from "./capacity.js";
+/** CDB builders: `cdb.read10(lba, blocks)`. */
+export * as cdb from "./cdb.js";
+export * from "./check-condition.js";
+export * from "./command-set.js";
+export * from "./command-table.js";
+export * from "./describe-cdb.js";
+export * from "./disk.js";
+export * from "./disk-identity.js";
+export * from "./inquiry.js";
+export * from "./logical-unit.js";
+export * from "./lun-address.js";
+export * from "./mode.js";
+export * from "./mode-commands.js";
+export * from "./nexus.js";
+export * from "./primary-commands.js";
+export * from "./report-luns.js";
+export * from "./report-opcodes.js";
+export * from "./scsi-unit.js";
+export * from "./sense.js";
+export * from "./sense-codes.js";
+export * from "./status-name.js";
+export * from "./target.js";
+export * from "./task.js";
+export * from "./unit-attention.js";
+export * from "./vpd.js";
+export * from "./vpd-block.js";
