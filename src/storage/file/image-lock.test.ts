@@ -111,7 +111,17 @@ describe("a machine of QEMU's", { skip: !hasMachine && "qemu-system-x86_64 is no
     let complaint = "";
     child.stderr.on("data", (data) => (complaint += data));
     const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
-    await Promise.race([ended, new Promise((resolve) => child.stdout.once("data", resolve))]);
+    // The greeting comes before the devices are there; an answer comes after.
+    child.stdin.on("error", () => {});
+    child.stdin.write('{"execute": "qmp_capabilities"}\n');
+    let answers = "";
+    const isUp = new Promise<void>((resolve) => {
+      child.stdout.on("data", (data) => {
+        answers += data;
+        if (answers.includes('"return"')) resolve();
+      });
+    });
+    await Promise.race([ended, isUp]);
     return {
       complaint,
       stop: async () => {
