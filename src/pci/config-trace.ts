@@ -55,6 +55,31 @@ export function replayConfig(
   return differences;
 }
 
+/** A difference that is known, with its reason. */
+export interface KnownDifference {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** What a table of known differences leaves over: differences that it does not name, and names that did not occur. */
+export interface DifferenceReview {
+  readonly unexpected: readonly ConfigDifference[];
+  readonly unseen: readonly KnownDifference[];
+}
+
+/** Holds differences against a table of known ones. */
+export function reviewDifferences(
+  differences: readonly ConfigDifference[],
+  known: readonly KnownDifference[],
+): DifferenceReview {
+  const seen = new Set(differences.map((difference) => difference.name));
+  const names = new Set(known.map((entry) => entry.name));
+  return {
+    unexpected: differences.filter((difference) => !names.has(difference.name)),
+    unseen: known.filter((entry) => !seen.has(entry.name)),
+  };
+}
+
 /** One line for people: where, what was recorded, what came now. */
 export function formatConfigDifference(difference: ConfigDifference): string {
   const { record, got } = difference;

@@ -20,7 +20,7 @@ export interface PciDeviceOptions {
   readonly multiFunction?: boolean;
   /** By register index; a memory64 BAR takes two, so the next entry must be undefined. */
   readonly bars?: readonly (PciBarOptions | undefined)[];
-  /** In list order. */
+  /** In list order. Those without a place of their own get free ones from the end of the list to its start. */
   readonly capabilities?: readonly PciCapability[];
   /** The MSI-X table whose capability is in `capabilities`. */
   readonly msix?: MsixTable;
@@ -140,7 +140,8 @@ export class PciDeviceFunction implements PciFunction {
       const byte = (this.#byte(at) & ~mask) | ((value >>> (8 * index)) & mask);
       this.#setByte(at, byte & 0xff);
     }
-    if (offset < configRegisters.status.offset) this.#options.onCommand?.(this.command);
+    const { command, status } = configRegisters;
+    if (offset < status.offset && offset + width > command.offset) this.#options.onCommand?.(this.command);
     if (offset < configRegisters.bar5.offset + 4) {
       this.#updateMappings();
       this.#updateInterrupt();
@@ -176,9 +177,9 @@ export class PciDeviceFunction implements PciFunction {
       const limit = bar.wide ? 2 ** 53 : 2 ** 32;
       const decoding = (this.command & enable) !== 0 && base !== 0 && base + bar.size < limit;
       if (base === bar.base && decoding === bar.decoding) continue;
+      changed ||= decoding || bar.decoding;
       bar.base = base;
       bar.decoding = decoding;
-      changed = true;
     }
     if (changed) this.#host?.mappingChanged();
   }
@@ -200,8 +201,9 @@ export class PciDeviceFunction implements PciFunction {
   }
 
   #placeCapabilities(capabilities: readonly PciCapability[]): void {
-    let previous: PciCapability | undefined;
-    for (const capability of capabilities) {
+    // From the last to the first, as if each had been put in front of those before it.
+    let next = 0;
+    for (const capability of [...capabilities].reverse()) {
       const { bytes } = capability;
       const at = capability.at ?? this.#firstFree(bytes.length);
       if (at % 4 !== 0 || at < 0x40 || at + bytes.length > configSpaceSize || bytes.length < 2) {
@@ -211,15 +213,11 @@ export class PciDeviceFunction implements PciFunction {
         if (this.#owner[at + index] !== undefined) throw new RangeError(`two capabilities at ${at + index}`);
         this.#owner[at + index] = capability;
       }
-      bytes[1] = 0;
-      if (previous !== undefined) previous.bytes[1] = at;
-      else this.#config.setUint8(configRegisters.capabilitiesPointer.offset, at);
-      previous = capability;
-      this.#places.set(capability, { at, initial: bytes });
+      bytes[1] = next;
+      next = at;
+      this.#places.set(capability, { at, initial: bytes.slice() });
     }
-    for (const [capability, place] of this.#places) {
-      this.#places.set(capability, { at: place.at, initial: capability.bytes.slice() });
-    }
+    this.#config.setUint8(configRegisters.capabilitiesPointer.offset, next);
   }
 
   #firstFree(size: number): number {

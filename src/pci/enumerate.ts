@@ -47,8 +47,9 @@ export function enumeratePci(
       }
     }
     const wanted = options.assign ?? ((fn: PciFunctionHandle) => fn.classCode >>> 16 !== bridgeClass);
-    // After every function was seen: only now it is known which addresses are taken.
-    for (const fn of found) if (wanted(fn)) fn.assignBars();
+    // After every function was seen: only now it is known which addresses are taken. What firmware left out behind a
+    // PCI-to-PCI bridge stays out: that bridge's windows would not lead there.
+    for (const fn of found) if (fn.bus === bridge.bus && wanted(fn)) fn.assignBars();
     all.push(...found);
   }
   return all;

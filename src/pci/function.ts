@@ -33,7 +33,7 @@ export interface PciCapability {
   readonly bytes: Uint8Array;
   /** Bits that the driver may write, same length as `bytes`. Default none. */
   readonly writable?: Uint8Array;
-  /** Place in configuration space, a multiple of 4 from 0x40 on. Default: the first free one. */
+  /** Place in configuration space, a multiple of 4 from 0x40 on. Default: the first that is free. */
   readonly at?: number;
   /** Called before bytes `offset` … `offset + width − 1` of the capability are read: it may refresh `bytes`. */
   onRead?(offset: number, width: AccessWidth): void;
