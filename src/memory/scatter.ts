@@ -90,6 +90,23 @@ export class Scatter {
     return done;
   }
 
+  /**
+   * Copies the first `length` bytes to the start of `target`: for headers, which nearly always lie in one piece.
+   * `length` must not exceed `byteLength`.
+   */
+  copyHeader(target: DataView, bytes: Uint8Array, length: number): void {
+    const index = this.first;
+    if (this.lengths[index] < length) {
+      this.copyOut(bytes, 0, length);
+      return;
+    }
+    const { view } = this.regions[index];
+    const from = this.offsets[index];
+    let at = 0;
+    for (; at + 4 <= length; at += 4) target.setUint32(at, view.getUint32(from + at, true), true);
+    for (; at < length; at++) target.setUint8(at, view.getUint8(from + at));
+  }
+
   /** Copies up to `length` bytes of `source`, from `from` on, into the pieces, after `skip` bytes. Returns the number. */
   copyIn(source: PageViews, from: number, length: number, skip = 0): number {
     let done = 0;

@@ -1,6 +1,6 @@
 /** The contract between a device type (scsi, blk, …) and the transport that carries it, device half. */
 import type { Endianness } from "../bytes/index.js";
-import type { ProtocolError } from "../errors/index.js";
+import type { ProtocolError, ViolationCode } from "../errors/index.js";
 import type { QueueDevice } from "../virtqueue/index.js";
 import type { FeatureTable } from "./features.js";
 
@@ -43,4 +43,6 @@ export interface DeviceHost {
   configChanged(): void;
   /** The driver broke a rule: the device needs a reset (virtio 1.2 §2.1.2). Counted and observed. */
   fail(error: ProtocolError): void;
+  /** Counts a broken rule that concerns one request only. */
+  count(code: ViolationCode): void;
 }

@@ -120,15 +120,18 @@ export class DriverLink {
     throw new ProtocolError("config-never-settles");
   }
 
-  /** Reset first: afterwards the device touches no memory. Then interrupts and rings are given up. */
+  /**
+   * Reset first: afterwards the device touches no memory and the rings can be freed. A device that does not reset keeps
+   * them.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     try {
       await resetDevice(this.transport, this.#options.resetTimeout);
+      this.transport.freeQueues();
     } finally {
       this.transport.closeInterrupts();
-      this.transport.freeQueues();
     }
   }
 }

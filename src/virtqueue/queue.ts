@@ -75,6 +75,11 @@ export interface QueueDevice {
   pop(): Chain | undefined;
   /** Gives a chain back, `written` bytes of it filled. Seen by the driver after `publish`. */
   push(chain: Chain, written: number): void;
+  /**
+   * As `push`, for a request that is cancelled while a store still works on it: the chain object is emptied (what comes
+   * late finds no memory to write to) and not used again.
+   */
+  retire(chain: Chain, written: number): void;
   /** Makes all pushed chains visible. True: the driver wants an interrupt. */
   publish(): boolean;
   /** Asks the driver for notifications. False: requests are there already, pop them first. */

@@ -123,6 +123,13 @@ export class SplitDevice implements QueueDevice {
     }
   }
 
+  retire(chain: Chain, written: number): void {
+    this.push(chain, written);
+    this.#chains[chain.head] = undefined;
+    chain.readable.clear();
+    chain.writable.clear();
+  }
+
   publish(): boolean {
     const now = this.#nextUsed;
     const old = this.#publishedUsed;
@@ -139,7 +146,7 @@ export class SplitDevice implements QueueDevice {
     if (this.#eventIndex) this.#used.store(2 + 4 * this.size, this.#nextAvailable);
     else this.#used.store(0, 0);
     // §2.7.10.1: an entry that was added before the driver could see this is not announced; look again.
-    return this.#available.load(1) === this.#nextAvailable;
+    return this.#broken !== undefined || this.#available.load(1) === this.#nextAvailable;
   }
 
   disableNotifications(): void {

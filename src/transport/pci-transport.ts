@@ -1,0 +1,48 @@
+/** Opens the driver transport that fits a virtio PCI function (virtio 1.2 §4.1.2). */
+import type { Endianness } from "../bytes/index.js";
+import { ProtocolError, UnsupportedError } from "../errors/index.js";
+import type { DmaMemory, GuestMemory } from "../memory/index.js";
+import type { Observer } from "../observe/index.js";
+import type { PciFunctionHandle } from "../pci/index.js";
+import type { DriverTransport } from "./driver-transport.js";
+import type { FunctionInterrupts, InterruptPreference } from "./pci-interrupts.js";
+import { LegacyPciTransport } from "./pci-legacy/driver.js";
+import { ModernPciTransport } from "./pci-modern/driver.js";
+
+export interface PciTransportOptions {
+  memory: GuestMemory;
+  dma: DmaMemory;
+  interrupts: FunctionInterrupts;
+  /** The processor's byte order: that of a legacy device's rings and configuration. */
+  guestEndianness: Endianness;
+  /** Interrupts to try first. Default MSI-X. */
+  prefer?: InterruptPreference | undefined;
+  /** Register interface to use. Default `auto`: modern where the device has it. */
+  registers?: "auto" | "legacy" | "modern" | undefined;
+  observer?: Observer | undefined;
+}
+
+const virtioVendorId = 0x1af4;
+
+/** The virtio device ID of a PCI function, or undefined when it is no virtio device. */
+export function virtioDeviceId(fn: PciFunctionHandle): number | undefined {
+  if (fn.vendorId !== virtioVendorId || fn.deviceId < 0x1000 || fn.deviceId > 0x107f) return undefined;
+  return fn.deviceId >= 0x1040 ? fn.deviceId - 0x1040 : fn.subsystemId;
+}
+
+/**
+ * Opens a transport.
+ * @throws UnsupportedError when the function has not the registers asked for.
+ */
+export function openPciTransport(fn: PciFunctionHandle, options: PciTransportOptions): DriverTransport {
+  if (virtioDeviceId(fn) === undefined) throw new UnsupportedError(`${fn.place} is no virtio device`);
+  const { registers = "auto" } = options;
+  if (registers === "legacy") return new LegacyPciTransport(fn, options);
+  try {
+    return new ModernPciTransport(fn, options);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    if (registers === "modern" || fn.deviceId >= 0x1040) throw error;
+    return new LegacyPciTransport(fn, options);
+  }
+}

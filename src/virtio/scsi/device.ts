@@ -1,0 +1,412 @@
+/**
+ * The device half of virtio-scsi: requests, task management, asynchronous notifications and events of a {@link ScsiBus}
+ * (virtio 1.2 §5.6; 0.9.5 appendix I). It knows rings as chains only, and nothing of PCI.
+ */
+import type { Endianness } from "../../bytes/index.js";
+import { ProtocolError } from "../../errors/index.js";
+import type { CommandFault, FaultHook, Observer } from "../../observe/index.js";
+import {
+  type BusEvent,
+  buildSense,
+  decodeVirtioLun,
+  describeCdb,
+  encodeVirtioLun,
+  type LogicalUnit,
+  lunOf,
+  Nexus,
+  type ScsiBus,
+  ScsiStatus,
+  statusName,
+  targetOf,
+  unitAddress,
+} from "../../scsi/index.js";
+import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
+import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { answerControl } from "./device-control.js";
+import { DeviceRequest } from "./device-request.js";
+import { type EventLimit, EventQueue } from "./event-queue.js";
+import {
+  defaultCdbSize,
+  defaultSenseSize,
+  eventStructure,
+  requestHeader,
+  responseHeader,
+  ScsiEvent,
+  ScsiQueue,
+  ScsiResponse,
+  scsiConfig,
+  scsiFeatures,
+  TransportResetReason,
+  virtioScsiId,
+} from "./protocol.js";
+
+export interface VirtioScsiOptions {
+  /** Request queues. Default 1. */
+  requestQueues?: number;
+  /** Largest size of every queue. Default 256. */
+  queueSize?: number;
+  /** Data segments that a request may have. Default: queue size − 2. */
+  segMax?: number;
+  /** Sectors of 512 bytes a request may move. Default 65535. */
+  maxSectors?: number;
+  /** Commands that a unit takes at once. Default 128. */
+  commandsPerUnit?: number;
+  /** Offer INOUT: data in both directions in one command. Default false. */
+  inout?: boolean;
+  /** Offer HOTPLUG and CHANGE. Default true. */
+  hotplug?: boolean;
+  /** How many events may be reported. Default a burst of 64 and 1000 a second. */
+  eventLimit?: EventLimit;
+  /** Asynchronous notifications (`AsyncEvent` bits) that units can be asked for. Default 0. */
+  asyncEvents?: number;
+  observer?: Observer | undefined;
+  faults?: FaultHook | undefined;
+}
+
+/** Largest sizes that the driver may configure. */
+const maxCdbSize = 260;
+const maxSenseSize = 252;
+
+export class VirtioScsiDevice implements DeviceType {
+  readonly deviceId = virtioScsiId;
+  readonly name = "virtio-scsi";
+  readonly featureTable = scsiFeatures;
+  readonly features: bigint;
+  readonly queueSizes: readonly number[];
+  readonly configSize = scsiConfig.size;
+  readonly bus: ScsiBus;
+  /** Requests that wait for a store, a fault or a task management function. */
+  readonly running = new Set<DeviceRequest>();
+  /** Notifications subscribed to, by unit address. */
+  readonly subscriptions = new Map<number, number>();
+  readonly asyncEvents: number;
+  readonly #options: VirtioScsiOptions;
+  readonly #nexus = new Nexus("virtio-scsi");
+  #stopListening: () => void = () => {};
+  #host!: DeviceHost;
+  #events!: EventQueue;
+  #senseSize = defaultSenseSize;
+  #cdbSize = defaultCdbSize;
+
+  constructor(bus: ScsiBus, options: VirtioScsiOptions = {}) {
+    const { requestQueues = 1, queueSize = 256, hotplug = true, inout = false } = options;
+    const { INOUT, HOTPLUG, CHANGE } = scsiFeatures;
+    this.bus = bus;
+    this.asyncEvents = options.asyncEvents ?? 0;
+    this.features = (inout ? featureSet(INOUT) : 0n) | (hotplug ? featureSet(HOTPLUG, CHANGE) : 0n);
+    this.queueSizes = new Array<number>(ScsiQueue.FirstRequest + requestQueues).fill(queueSize);
+    this.#options = options;
+  }
+
+  attach(host: DeviceHost): void {
+    this.#host = host;
+    this.#stopListening = this.bus.onEvent((event) => this.#busEvent(event));
+    this.#events = new EventQueue(host, this.#options.eventLimit ?? { burst: 64, perSecond: 1000 });
+  }
+
+  /** Stops listening to the bus. */
+  close(): void {
+    this.#stopListening();
+    this.reset();
+  }
+
+  readConfig(view: DataView, endianness: Endianness): void {
+    const { segMax = this.queueSizes[0] - 2, maxSectors = 0xffff, commandsPerUnit = 128 } = this.#options;
+    scsiConfig.write(view, 0, endianness, {
+      numQueues: this.queueSizes.length - ScsiQueue.FirstRequest,
+      segMax,
+      maxSectors,
+      cmdPerLun: commandsPerUnit,
+      eventInfoSize: eventStructure.size,
+      senseSize: this.#senseSize,
+      cdbSize: this.#cdbSize,
+      maxChannel: 0,
+      maxTarget: 255,
+      maxLun: 16383,
+    });
+  }
+
+  /** §5.6.4.1: the driver may write sense_size and cdb_size; what cannot be is not taken. */
+  writeConfig(view: DataView, endianness: Endianness): void {
+    const { senseSize, cdbSize } = scsiConfig.read(view, 0, endianness);
+    if (senseSize <= maxSenseSize) this.#senseSize = senseSize;
+    if (cdbSize > 0 && cdbSize <= maxCdbSize) this.#cdbSize = cdbSize;
+  }
+
+  notified(index: number): void {
+    if (index === ScsiQueue.Event) this.#events.refill();
+    else this.#serve(index);
+  }
+
+  reset(): void {
+    for (const request of this.running) {
+      request.state = "cancelled";
+      request.chain.readable.clear();
+      request.chain.writable.clear();
+    }
+    this.running.clear();
+    this.subscriptions.clear();
+    this.#events.reset();
+    this.#senseSize = defaultSenseSize;
+    this.#cdbSize = defaultCdbSize;
+  }
+
+  /** Tells the driver of an asynchronous notification (`AsyncEvent` bits), if it subscribed to it. */
+  notifyAsync(target: number, lun: number, events: number): void {
+    const address = unitAddress(target, lun);
+    const wanted = (this.subscriptions.get(address) ?? 0) & events;
+    if (wanted !== 0) this.#events.report(ScsiEvent.AsyncNotify, encodeVirtioLun(address), wanted);
+  }
+
+  /** Ends requests that wait, with a response; the driver sees them before anything that follows. */
+  cancel(matches: (request: DeviceRequest) => boolean, response: number): number {
+    let count = 0;
+    for (const request of this.running) {
+      if (!matches(request)) continue;
+      this.running.delete(request);
+      request.state = "cancelled";
+      request.task.senseLength = 0;
+      this.#writeResponse(request, response, 0, ScsiStatus.Good);
+      request.queue.retire(request.chain, responseHeader.size);
+      if (request.queue.publish()) this.#host.signal(request.queue.index);
+      count++;
+    }
+    return count;
+  }
+
+  #serve(index: number): void {
+    const queue = this.#host.queue(index);
+    if (queue === undefined) return;
+    try {
+      do {
+        queue.disableNotifications();
+        for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
+          if (index === ScsiQueue.Control) this.#control(queue, chain);
+          else this.#request(queue, chain);
+        }
+      } while (!queue.enableNotifications());
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#host.fail(error);
+    }
+    if (queue.publish()) this.#host.signal(index);
+  }
+
+  #control(queue: QueueDevice, chain: Chain): void {
+    try {
+      queue.push(chain, answerControl(this, chain, this.#host.endianness));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuse(queue, chain, error);
+    }
+  }
+
+  /** A request that no response can be written to: given back empty, counted. */
+  #refuse(queue: QueueDevice, chain: Chain, error: ProtocolError): void {
+    this.#host.count(error.code);
+    this.#options.observer?.emit({
+      category: "violation",
+      source: `queue ${queue.index}`,
+      name: error.code,
+      fields: { message: error.message },
+    });
+    queue.push(chain, 0);
+  }
+
+  #request(queue: QueueDevice, chain: Chain): void {
+    const { readable, writable } = chain;
+    const place = { queue: queue.index, head: chain.head };
+    const headerLength = requestHeader.size + this.#cdbSize;
+    const responseLength = responseHeader.size + this.#senseSize;
+    if (readable.byteLength < headerLength) {
+      const detail = `${readable.byteLength} of ${headerLength} bytes`;
+      this.#refuse(queue, chain, new ProtocolError("request-header-short", { ...place, detail }));
+      return;
+    }
+    if (writable.byteLength < responseLength) {
+      const detail = `${writable.byteLength} of ${responseLength} bytes`;
+      this.#refuse(queue, chain, new ProtocolError("response-space-short", { ...place, detail }));
+      return;
+    }
+    const request = (chain.context ??= new DeviceRequest(chain)) as DeviceRequest;
+    if (request.headerLength !== headerLength) {
+      request.header.fill(0);
+      request.headerLength = headerLength;
+    }
+    readable.copyHeader(request.headerView, request.header, headerLength);
+    readable.dropFront(headerLength);
+    request.response.clear();
+    writable.splitFront(responseLength, request.response);
+    request.queue = queue;
+    request.dataLength = readable.byteLength + writable.byteLength;
+    const response = this.#execute(request);
+    if (response !== undefined) this.#respond(request, response);
+  }
+
+  /** The response, or undefined when it comes later. */
+  #execute(request: DeviceRequest): number | undefined {
+    const { task, chain, header } = request;
+    const { readable, writable } = chain;
+    const address = decodeVirtioLun(header, 0);
+    task.begin(this.#nexus, readable, writable);
+    if (address === undefined) return ScsiResponse.BadTarget;
+    request.address = address;
+    const unit = this.bus.lookup(address);
+    if (unit === undefined) return ScsiResponse.BadTarget;
+    if (readable.byteLength > 0 && writable.byteLength > 0 && !this.#host.has(scsiFeatures.INOUT)) {
+      return ScsiResponse.Failure;
+    }
+    const little = this.#host.endianness === "little";
+    task.tagLow = request.headerView.getUint32(little ? 8 : 12, little);
+    task.tagHigh = request.headerView.getUint32(little ? 12 : 8, little);
+    task.attribute = header[requestHeader.offset.taskAttribute] & 7;
+    unit.prepare(task);
+    if (this.#options.observer !== undefined) this.#observeCommand(this.#options.observer, request);
+    if (task.expectedIn > writable.byteLength || task.expectedOut > readable.byteLength) {
+      return ScsiResponse.Overrun;
+    }
+    if (this.#options.faults !== undefined) {
+      const fault = this.#options.faults.command?.({ target: targetOf(address), lun: lunOf(address), cdb: task.cdb });
+      if (fault !== undefined) return this.#fault(fault, request);
+    }
+    return this.#start(request, unit);
+  }
+
+  #start(request: DeviceRequest, unit: LogicalUnit): number | undefined {
+    const answer = unit.execute(request.task);
+    if (answer === undefined) return ScsiResponse.Ok;
+    this.#wait(request, answer);
+    return undefined;
+  }
+
+  #wait(request: DeviceRequest, answer: Promise<void>): void {
+    request.state = "running";
+    this.running.add(request);
+    void answer.then(() => {
+      if (request.state !== "running") return;
+      this.running.delete(request);
+      this.#respond(request, ScsiResponse.Ok);
+      if (request.queue.publish()) this.#host.signal(request.queue.index);
+    });
+  }
+
+  #respond(request: DeviceRequest, response: number): void {
+    const { task, chain, queue } = request;
+    const ok = response === ScsiResponse.Ok;
+    const moved = ok ? task.transferredIn + task.transferredOut : 0;
+    this.#writeResponse(request, response, request.dataLength - moved, ok ? task.status : ScsiStatus.Good);
+    request.state = "idle";
+    if (this.#options.observer !== undefined) this.#observeAnswer(this.#options.observer, request, response);
+    queue.push(chain, request.response.byteLength + (ok ? task.transferredIn : 0));
+  }
+
+  #writeResponse(request: DeviceRequest, response: number, residual: number, status: number): void {
+    const { task, responseView, responseBytes } = request;
+    const little = this.#host.endianness === "little";
+    const senseLength = Math.min(response === ScsiResponse.Ok ? task.senseLength : 0, this.#senseSize);
+    const { offset } = responseHeader;
+    responseView.setUint32(offset.senseLength, senseLength, little);
+    responseView.setUint32(offset.residual, residual, little);
+    responseView.setUint16(offset.statusQualifier, 0, little);
+    responseView.setUint8(offset.status, status);
+    responseView.setUint8(offset.response, response);
+    for (let index = 0; index < senseLength; index++) responseBytes[responseHeader.size + index] = task.sense[index];
+    request.response.copyIn(request.responsePages, 0, responseHeader.size + senseLength);
+  }
+
+  /** Carries out a fault. The response, or undefined when it comes later or never. */
+  #fault(fault: CommandFault, request: DeviceRequest): number | undefined {
+    const { task, address } = request;
+    this.#options.observer?.emit({
+      category: "fault",
+      source: unitName(address),
+      name: fault.kind,
+      fields: { command: describeCdb(task.cdb) },
+    });
+    switch (fault.kind) {
+      case "response":
+        return fault.response;
+      case "error":
+        task.status = ScsiStatus.CheckCondition;
+        task.senseLength = buildSense(task.sense, "fixed", fault);
+        return ScsiResponse.Ok;
+      case "never":
+        request.state = "running";
+        this.running.add(request);
+        return undefined;
+      case "delay":
+        request.state = "running";
+        this.running.add(request);
+        setTimeout(() => this.#startLate(request), fault.milliseconds);
+        return undefined;
+    }
+  }
+
+  #startLate(request: DeviceRequest): void {
+    if (request.state !== "running") return;
+    this.running.delete(request);
+    const unit = this.bus.lookup(request.address);
+    const response = unit === undefined ? ScsiResponse.BadTarget : this.#start(request, unit);
+    if (response === undefined) return;
+    this.#respond(request, response);
+    if (request.queue.publish()) this.#host.signal(request.queue.index);
+  }
+
+  #busEvent(event: BusEvent): void {
+    const address = unitAddress(event.target, event.lun);
+    const lun = encodeVirtioLun(address);
+    switch (event.kind) {
+      case "unit-added":
+        if (this.#host.has(scsiFeatures.HOTPLUG)) {
+          this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Rescan);
+        }
+        return;
+      case "unit-removed":
+        this.cancel((request) => request.address === address, ScsiResponse.TargetFailure);
+        this.subscriptions.delete(address);
+        if (this.#host.has(scsiFeatures.HOTPLUG)) {
+          this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Removed);
+        }
+        return;
+      case "reset":
+        // HARD needs no feature (0.9.5 appendix I).
+        this.cancel((request) => request.address === address, ScsiResponse.Reset);
+        this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Hard);
+        return;
+      case "parameter-changed":
+        if (this.#host.has(scsiFeatures.CHANGE)) {
+          this.#events.report(ScsiEvent.ParameterChange, lun, event.code.asc | (event.code.ascq << 8));
+        }
+        return;
+    }
+  }
+
+  #observeCommand(observer: Observer, request: DeviceRequest): void {
+    const { task, chain } = request;
+    observer.emit({
+      category: "scsi",
+      source: unitName(request.address),
+      name: "command",
+      fields: {
+        command: describeCdb(task.cdb),
+        head: chain.head,
+        dataOut: chain.readable.byteLength,
+        dataIn: chain.writable.byteLength,
+      },
+    });
+  }
+
+  #observeAnswer(observer: Observer, request: DeviceRequest, response: number): void {
+    const { task } = request;
+    observer.emit({
+      category: "scsi",
+      source: unitName(request.address),
+      name: "answer",
+      fields: { response, status: statusName(task.status), in: task.transferredIn, out: task.transferredOut },
+    });
+  }
+}
+
+function unitName(address: number): string {
+  return `target ${targetOf(address)} lun ${lunOf(address)}`;
+}

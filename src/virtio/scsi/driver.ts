@@ -1,0 +1,479 @@
+/**
+ * The driver half of virtio-scsi (virtio 1.2 §5.6). At ring level it is synchronous: `submit`, `flush`, `poll`, with
+ * reusable requests and no allocation. Above that, {@link VirtioScsiDriver.execute} takes a command and gives a promise.
+ */
+import type { StructValue } from "../../bytes/index.js";
+import { DeviceError, ProtocolError } from "../../errors/index.js";
+import type { Observer } from "../../observe/index.js";
+import { describeCdb, encodeVirtioLun, targetOf, type UnitAddress, writeVirtioLun } from "../../scsi/index.js";
+import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
+import type { QueueDriver } from "../../virtqueue/index.js";
+import { ControlQueue } from "./driver-control.js";
+import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
+import { ScsiRequest } from "./driver-request.js";
+import {
+  requestHeader,
+  responseHeader,
+  responseName,
+  ScsiQueue,
+  ScsiResponse,
+  scsiConfig,
+  scsiFeatures,
+  TaskManagement,
+} from "./protocol.js";
+
+export interface ScsiDriverOptions {
+  /** Feature bits to take if offered, besides VERSION_1. Default: all that this driver knows, without INOUT. */
+  features?: bigint;
+  /** Request queues to use, at most what the device has. Default 1. */
+  requestQueues?: number;
+  /** Largest ring. Default what the device offers. */
+  maxQueueSize?: number;
+  /** Sense bytes and CDB bytes to configure; default: the device's defaults are left alone. */
+  senseSize?: number;
+  cdbSize?: number;
+  /** Milliseconds until a command that did not end is aborted. Default 30000; 0 for never. */
+  timeout?: number;
+  /** Buffers on the event queue. Default 8; 0 leaves the event queue alone. */
+  eventBuffers?: number;
+  /** Index that rings start at; for tests. */
+  startIndex?: number;
+  observer?: Observer | undefined;
+}
+
+export interface CommandOptions {
+  /** Data for the device. */
+  dataOut?: Uint8Array;
+  /** Room for data from the device. */
+  dataIn?: Uint8Array;
+  /** Milliseconds; default the driver's. */
+  timeout?: number;
+  /** Stops waiting and has the command aborted. The memory stays lent until the device gave it back. */
+  signal?: AbortSignal;
+  /** Request queue to use. Default 0. */
+  queue?: number;
+}
+
+export interface CommandResult {
+  /** virtio-scsi response code. */
+  readonly response: number;
+  /** SCSI status, meaningful with response OK. */
+  readonly status: number;
+  /** Sense data, empty without. */
+  readonly sense: Uint8Array;
+  /** Bytes of the data buffers that were not used. */
+  readonly residual: number;
+}
+
+/** A command did not end in time, or was called off. */
+export class CommandAborted extends DeviceError {
+  override readonly name = "CommandAborted";
+}
+
+/** All features that the driver half knows; INOUT only when asked for. */
+export const knownScsiFeatures = featureSet(
+  scsiFeatures.HOTPLUG,
+  scsiFeatures.CHANGE,
+  ringFeatures.INDIRECT_DESC,
+  ringFeatures.EVENT_IDX,
+);
+
+export class VirtioScsiDriver {
+  readonly link: DriverLink;
+  readonly config: StructValue<typeof scsiConfig>;
+  readonly #queues: QueueDriver<ScsiRequest>[] = [];
+  readonly #control: ControlQueue;
+  readonly #events: EventReceiver | undefined;
+  readonly #options: ScsiDriverOptions;
+  readonly #little: boolean;
+  readonly #pool: ScsiRequest[] = [];
+  readonly #all: ScsiRequest[] = [];
+  readonly #waiting: { request: ScsiRequest; queue: number }[] = [];
+  readonly #onFailure = new Set<(error: Error) => void>();
+  #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+  #memoryLost = false;
+  #nextTag = 1;
+
+  private constructor(link: DriverLink, options: ScsiDriverOptions) {
+    const { transport } = link;
+    this.link = link;
+    this.#options = options;
+    this.#little = transport.endianness === "little";
+    const before = readScsiConfig(link);
+    const { offset } = scsiConfig;
+    if (options.senseSize !== undefined) transport.writeConfig(offset.senseSize, 4, options.senseSize);
+    if (options.cdbSize !== undefined) transport.writeConfig(offset.cdbSize, 4, options.cdbSize);
+    this.config = options.senseSize === undefined && options.cdbSize === undefined ? before : readScsiConfig(link);
+    if (this.config.cdbSize < 16 || this.config.cdbSize > 65536 || this.config.senseSize > 65536) {
+      const { cdbSize, senseSize } = this.config;
+      throw new ProtocolError("request-header-short", { detail: `cdb_size ${cdbSize}, sense_size ${senseSize}` });
+    }
+    this.#control = new ControlQueue(link, link.createQueue(ScsiQueue.Control));
+    const eventQueue = link.createQueue<number>(ScsiQueue.Event);
+    const eventBuffers = options.eventBuffers ?? 8;
+    this.#events =
+      eventBuffers > 0 ? new EventReceiver(link, eventQueue, eventBuffers, this.config.eventInfoSize) : undefined;
+    const count = Math.max(1, Math.min(options.requestQueues ?? 1, this.config.numQueues));
+    for (let index = 0; index < count; index++) {
+      this.#queues.push(link.createQueue<ScsiRequest>(ScsiQueue.FirstRequest + index));
+    }
+  }
+
+  /**
+   * Brings the device up.
+   * @throws ProtocolError when the device breaks the rules of initialisation.
+   */
+  static async open(transport: DriverTransport, options: ScsiDriverOptions = {}): Promise<VirtioScsiDriver> {
+    let driver: VirtioScsiDriver | undefined;
+    const link = await DriverLink.open(transport, {
+      features: options.features ?? knownScsiFeatures,
+      queues: ScsiQueue.FirstRequest + Math.max(1, options.requestQueues ?? 1),
+      handlers: {
+        queue: (index) => driver?.interrupt(index),
+        config: () => driver?.checkHealth(),
+      },
+      ...(options.maxQueueSize === undefined ? {} : { maxQueueSize: options.maxQueueSize }),
+      ...(options.startIndex === undefined ? {} : { startIndex: options.startIndex }),
+      observer: options.observer,
+    });
+    try {
+      driver = new VirtioScsiDriver(link, options);
+      link.start();
+      driver.#events?.start();
+      return driver;
+    } catch (error) {
+      await link.close();
+      throw error;
+    }
+  }
+
+  /** Number of request queues in use. */
+  get requestQueues(): number {
+    return this.#queues.length;
+  }
+
+  /** Commands that the device has. */
+  get inFlight(): number {
+    return this.#queues.reduce((sum, queue) => sum + queue.inFlight, 0);
+  }
+
+  /** Why the driver gave up its device, if it did. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Listens to events of the device. Returns the way to stop. */
+  onEvent(listener: ScsiEventListener): () => void {
+    return this.#events?.listen(listener) ?? (() => {});
+  }
+
+  /** Called once when the driver has to give up its device. */
+  onFailure(listener: (error: Error) => void): () => void {
+    this.#onFailure.add(listener);
+    return () => this.#onFailure.delete(listener);
+  }
+
+  // Ring level
+
+  /** A request for ring-level use. Give it back with `releaseRequest`. */
+  acquireRequest(): ScsiRequest {
+    const pooled = this.#pool.pop();
+    if (pooled !== undefined) return pooled;
+    const { cdbSize, senseSize } = this.config;
+    const slot = this.link.transport.dma.allocate(ScsiRequest.slotSize(cdbSize, senseSize), 16);
+    const request = new ScsiRequest(slot, cdbSize, senseSize);
+    this.#all.push(request);
+    return request;
+  }
+
+  releaseRequest(request: ScsiRequest): void {
+    request.onEnd = undefined;
+    request.error = undefined;
+    request.clearData();
+    this.#pool.push(request);
+  }
+
+  /** Points a request at a unit. */
+  address(request: ScsiRequest, address: UnitAddress): void {
+    if (request.address === address) return;
+    const { bytes } = request.slot.region;
+    writeVirtioLun(bytes, request.slot.offset + requestHeader.offset.lun, address);
+    request.address = address;
+  }
+
+  /**
+   * Puts a request on a ring; the device sees it after `flush`. False when the ring is full: poll, then try again.
+   * @throws the failure when the driver gave up its device.
+   */
+  submit(request: ScsiRequest, queueIndex = 0): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    const queue = this.#queues[queueIndex];
+    const { slot, pieces, outPieces } = request;
+    if (!queue.begin(2 + pieces)) return false;
+    const { view } = slot.region;
+    const tag = this.#nextTag;
+    this.#nextTag = (tag + 1) >>> 0;
+    view.setUint32(slot.offset + requestHeader.offset.id, tag, true);
+    // A device that writes nothing must not look like one that answered.
+    view.setUint8(request.responseOffset + responseHeader.offset.response, ScsiResponse.Failure);
+    queue.readable(slot.address, request.headerLength);
+    for (let piece = 0; piece < outPieces; piece++) {
+      queue.readable(request.pieceAddresses[piece], request.pieceLengths[piece]);
+    }
+    queue.writable(slot.address + request.responseOffset - slot.offset, request.responseLength);
+    for (let piece = outPieces; piece < pieces; piece++) {
+      queue.writable(request.pieceAddresses[piece], request.pieceLengths[piece]);
+    }
+    queue.commit(request);
+    request.outcome = "in-flight";
+    return true;
+  }
+
+  /** Shows the device what was submitted, and notifies it if it wants that. */
+  flush(): void {
+    const { transport } = this.link;
+    for (const queue of this.#queues) if (queue.publish()) transport.notify(queue.index);
+  }
+
+  /** Takes finished requests off all rings and ends them. Returns how many. */
+  poll(): number {
+    let count = 0;
+    for (const queue of this.#queues) count += this.#reap(queue);
+    if (count > 0 && this.#waiting.length > 0) this.#submitWaiting();
+    return count;
+  }
+
+  /** A used-buffer interrupt: looks at the rings until they are empty and interrupts are on again. */
+  interrupt(index: number): void {
+    try {
+      if (index === ScsiQueue.Control) this.#control.poll();
+      else if (index === ScsiQueue.Event) this.#events?.poll();
+      else {
+        const queue = this.#queues[index - ScsiQueue.FirstRequest];
+        if (queue === undefined || this.#failure !== undefined) return;
+        do this.poll();
+        while (!queue.enableInterrupts());
+      }
+    } catch (error) {
+      this.#giveUp(error);
+    }
+  }
+
+  /** Asks the device how it is, and gives it up when it is broken or gone. */
+  checkHealth(): void {
+    const problem = this.link.health();
+    if (problem !== undefined) this.#giveUp(new ProtocolError(problem));
+  }
+
+  #reap(queue: QueueDriver<ScsiRequest>): number {
+    let count = 0;
+    for (let request = queue.reap(); request !== undefined; request = queue.reap()) {
+      this.#readResponse(request, queue.usedLength);
+      count++;
+      request.onEnd?.(request);
+    }
+    return count;
+  }
+
+  #readResponse(request: ScsiRequest, usedLength: number): void {
+    const { view } = request.slot.region;
+    const { offset } = responseHeader;
+    const at = request.responseOffset;
+    const little = this.#little;
+    request.outcome = "done";
+    if (usedLength < responseHeader.size) {
+      request.outcome = "failed";
+      request.error = new ProtocolError("response-short", { detail: `${usedLength} of ${responseHeader.size} bytes` });
+      return;
+    }
+    request.senseLength = Math.min(view.getUint32(at + offset.senseLength, little), request.sense.length);
+    request.residual = view.getUint32(at + offset.residual, little);
+    request.status = view.getUint8(at + offset.status);
+    request.response = view.getUint8(at + offset.response);
+  }
+
+  // Promises
+
+  /**
+   * Sends one command and waits for its end.
+   * @throws CommandAborted when it ran out of time or was called off; ProtocolError when the device broke a rule.
+   */
+  execute(address: UnitAddress, cdb: Uint8Array, options: CommandOptions = {}): Promise<CommandResult> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (cdb.length > this.config.cdbSize) {
+      return Promise.reject(new RangeError(`CDB of ${cdb.length} bytes, the device takes ${this.config.cdbSize}`));
+    }
+    const { dma } = this.link.transport;
+    const request = this.acquireRequest();
+    this.address(request, address);
+    request.cdb.fill(0);
+    request.cdb.set(cdb);
+    const shared = [
+      ...(options.dataOut === undefined ? [] : [dma.share(options.dataOut, "to-device")]),
+      ...(options.dataIn === undefined ? [] : [dma.share(options.dataIn, "from-device")]),
+    ];
+    for (const buffer of shared) {
+      for (const { address: at, length } of buffer.segments) {
+        if (buffer.direction === "to-device") request.addOut(at, length);
+        else request.addIn(at, length);
+      }
+    }
+    const length = (options.dataIn?.length ?? 0) + (options.dataOut?.length ?? 0);
+    const result = new Promise<CommandResult>((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const callOff = () => this.#callOff(request, `${describeCdb(cdb)}: called off`, reject);
+      request.onEnd = () => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener("abort", callOff);
+        if (!this.#memoryLost) for (const buffer of shared) dma.unshare(buffer);
+        if (request.outcome === "failed") reject(request.error);
+        else {
+          resolve({
+            response: request.response,
+            status: request.status,
+            sense: request.sense.slice(0, request.response === ScsiResponse.Ok ? request.senseLength : 0),
+            residual: Math.min(request.residual, length),
+          });
+        }
+        this.releaseRequest(request);
+      };
+      const timeout = options.timeout ?? this.#options.timeout ?? 30_000;
+      if (timeout > 0) {
+        const late = () => this.#callOff(request, `${describeCdb(cdb)}: no answer in ${timeout} ms`, reject);
+        timer = setTimeout(late, timeout);
+      }
+      options.signal?.addEventListener("abort", callOff, { once: true });
+      if (options.signal?.aborted) callOff();
+    });
+    if (request.outcome !== "failed") this.#enqueue(request, Math.min(options.queue ?? 0, this.#queues.length - 1));
+    return result;
+  }
+
+  /**
+   * A task management function. `tag` is for ABORT TASK and QUERY TASK.
+   * @returns the response code.
+   */
+  manageTasks(subtype: number, address: UnitAddress, tag = 0n): Promise<number> {
+    return this.#control.manage(subtype, encodeVirtioLun(address), tag);
+  }
+
+  /** Asks which of `events` (`AsyncEvent` bits) a unit can report, and subscribes to them unless `query`. */
+  asyncNotifications(
+    address: UnitAddress,
+    events: number,
+    query = false,
+  ): Promise<{ eventActual: number; response: number }> {
+    return this.#control.notifications(encodeVirtioLun(address), events, query);
+  }
+
+  /**
+   * Takes the driver off its device, also under load: the device is reset first, then every request that it had fails
+   * once, then memory is given back.
+   */
+  close(reason: Error = new DeviceError("the driver was removed")): Promise<void> {
+    this.#closing ??= this.#close(reason);
+    return this.#closing;
+  }
+
+  async #close(reason: Error): Promise<void> {
+    this.#failure ??= reason;
+    let stuck: unknown;
+    try {
+      await this.link.close();
+    } catch (error) {
+      // The device may still write: what it was lent is never used again.
+      stuck = error;
+      this.#memoryLost = true;
+    }
+    const requests = [
+      ...this.#queues.flatMap((queue) => queue.detachAll()),
+      ...this.#waiting.splice(0).map(({ request }) => request),
+    ];
+    for (const request of requests) this.#endWithError(request, this.#failure);
+    this.#control.close(this.#failure);
+    this.#events?.close();
+    if (stuck === undefined) for (const request of this.#all) this.link.transport.dma.free(request.slot);
+    else throw stuck;
+  }
+
+  #endWithError(request: ScsiRequest, error: Error): void {
+    request.outcome = "failed";
+    request.error = error;
+    request.onEnd?.(request);
+  }
+
+  #enqueue(request: ScsiRequest, queue: number): void {
+    request.outcome = "waiting";
+    this.#waiting.push({ request, queue });
+    this.#submitWaiting();
+  }
+
+  #submitWaiting(): void {
+    let next = this.#waiting[0];
+    while (next !== undefined && this.#failure === undefined && this.submit(next.request, next.queue)) {
+      this.#waiting.shift();
+      next = this.#waiting[0];
+    }
+    this.flush();
+  }
+
+  /** Stops waiting for a request: has it aborted; resets the device when that does not help. */
+  #callOff(request: ScsiRequest, message: string, reject: (error: Error) => void): void {
+    const error = new CommandAborted(message);
+    reject(error);
+    const waiting = this.#waiting.findIndex((entry) => entry.request === request);
+    if (waiting >= 0 || request.outcome === "idle") {
+      if (waiting >= 0) this.#waiting.splice(waiting, 1);
+      this.#endWithError(request, error);
+      return;
+    }
+    if (request.outcome !== "in-flight") return;
+    const { view, bytes } = request.slot.region;
+    const tag = BigInt(view.getUint32(request.slot.offset + requestHeader.offset.id, true));
+    const lun = bytes.slice(request.slot.offset, request.slot.offset + 8);
+    const id = this.#little ? tag : view.getBigUint64(request.slot.offset + requestHeader.offset.id, false);
+    this.#control
+      .manage(TaskManagement.AbortTask, lun, id)
+      .then(() => {
+        // The request ends with ABORTED through the ring; a device that keeps it is given up.
+        if (request.outcome === "in-flight") this.#giveUpUnlessEnded(request, error);
+      })
+      .catch((failure: unknown) => this.#giveUp(failure));
+  }
+
+  #giveUpUnlessEnded(request: ScsiRequest, error: Error): void {
+    setTimeout(() => {
+      if (request.outcome === "in-flight") this.#giveUp(error);
+    }, 1000);
+  }
+
+  #giveUp(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    const error = cause instanceof Error ? cause : new DeviceError(String(cause));
+    this.#failure = error;
+    for (const listener of this.#onFailure) listener(error);
+    this.close(error).catch(() => {});
+  }
+}
+
+function readScsiConfig(link: DriverLink): StructValue<typeof scsiConfig> {
+  const { offset } = scsiConfig;
+  return link.readConfig((transport) => ({
+    numQueues: transport.readConfig(offset.numQueues, 4),
+    segMax: transport.readConfig(offset.segMax, 4),
+    maxSectors: transport.readConfig(offset.maxSectors, 4),
+    cmdPerLun: transport.readConfig(offset.cmdPerLun, 4),
+    eventInfoSize: transport.readConfig(offset.eventInfoSize, 4),
+    senseSize: transport.readConfig(offset.senseSize, 4),
+    cdbSize: transport.readConfig(offset.cdbSize, 4),
+    maxChannel: transport.readConfig(offset.maxChannel, 2),
+    maxTarget: transport.readConfig(offset.maxTarget, 2),
+    maxLun: transport.readConfig(offset.maxLun, 4),
+  }));
+}
+
+/** What a result means in words, when it is not success. */
+export function describeResponse(address: UnitAddress, response: number): string {
+  return `target ${targetOf(address)}: ${responseName(response)}`;
+}
