@@ -1,0 +1,101 @@
+/**
+ * Records every configuration access of an enumeration on QEMU's machines and repeats it on the embedded boards: both
+ * must answer the same, but for the differences that are named here.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Board, boards } from "../../src/machine/index.js";
+import {
+  type ConfigAccessRecord,
+  enumeratePci,
+  formatConfigDifference,
+  type KnownDifference,
+  MsixVectors,
+  makeHostBridges,
+  openConfigAccess,
+  ProcessorDecoder,
+  type ProcessorSpaces,
+  prepareBridge,
+  recordConfig,
+  replayConfig,
+  reviewDifferences,
+} from "../../src/pci/index.js";
+import { qemuPrograms, startQtest } from "./qtest-pipe.js";
+import { plainVirtioScsi } from "./virtio-scsi-identity.js";
+
+const registersOf = (place: string, reason: string, registers: readonly string[]): KnownDifference[] =>
+  registers.map((register) => ({ name: `${place} ${register}`, reason }));
+
+/** Differences by board and QEMU's major version. The embedded Pegasos II follows QEMU 7.2, the AmigaOne QEMU 10. */
+const knownDifferences: Readonly<Record<string, readonly KnownDifference[]>> = {
+  "pegasos2 on QEMU 10": [
+    ...registersOf("bridge 1 00:0c.1", "since QEMU 8 the VT8231's IDE starts in legacy mode, without BARs 0 to 3", [
+      "interruptPin",
+      ...["bar0", "bar1", "bar2", "bar3", "bar4"],
+    ]),
+    ...registersOf("bridge 1 00:0c.5", "since QEMU 8 the VT8231's sound has registers", [
+      "command",
+      ...["bar0", "bar1", "bar2"],
+    ]),
+  ],
+};
+
+/** The adapter as QEMU's option and as our device half. */
+function adapterOption(board: Board): string {
+  const place = board.adapters;
+  assert.ok(place !== undefined);
+  const device = place.virtio === "modern" ? "virtio-scsi-pci-non-transitional" : "virtio-scsi-pci";
+  return `${device},bus=${place.qemuBus},addr=${place.slots[0]},num_queues=1`;
+}
+
+function embedded(board: Board): ProcessorSpaces {
+  const place = board.adapters;
+  assert.ok(place !== undefined);
+  const { chips, buses } = makeHostBridges(board.bridges);
+  const vectors = board.bridges[place.bridge].messageInterrupts ? 4 : 0;
+  buses[place.bridge].bus.plug(place.slots[0], 0, plainVirtioScsi(place.virtio, vectors).function);
+  return new ProcessorDecoder(chips);
+}
+
+for (const board of Object.values(boards)) {
+  for (const qemu of qemuPrograms(board)) {
+    const skip = qemu.unusable ?? false;
+    test(`${board.name} on QEMU ${qemu.version ?? ""}: an enumeration is answered as on the embedded board`, {
+      skip,
+    }, () => {
+      const machine = startQtest(qemu, board, ["-device", adapterOption(board)]);
+      const log: ConfigAccessRecord[] = [];
+      try {
+        const found = enumeratePci(machine, board.bridges, {
+          wrapConfig: (access, bridge) => recordConfig(access, bridge, log),
+        });
+        assert.deepEqual(
+          found.flatMap((handle) => handle.problems),
+          [],
+        );
+        const adapter = found.find((handle) => handle.vendorId === 0x1af4);
+        assert.ok(adapter !== undefined);
+        adapter.enable({ io: true, memory: true, busMaster: true });
+        // Past the wire: the BARs must lead to the device. Legacy features and the number of queues say that they do.
+        const io = adapter.bar(0);
+        if (io !== undefined) assert.equal(io.read32(0), 0x79000006);
+        assert.equal(adapter.bar(4)?.read16(0x12), 3);
+        const msix = MsixVectors.open(adapter);
+        assert.equal(msix !== undefined, board.bridges[0].messageInterrupts);
+        msix?.enable();
+        msix?.program(3, { address: 0x1000, data: 0x21 });
+        assert.equal(msix?.enabled ?? true, true);
+      } finally {
+        machine.close();
+      }
+      assert.ok(log.length > 200);
+      const spaces = embedded(board);
+      for (const bridge of board.bridges) prepareBridge(spaces, bridge);
+      const accesses = board.bridges.map((bridge) => openConfigAccess(spaces, bridge.config));
+      const known = knownDifferences[`${board.name} on QEMU ${qemu.major}`] ?? [];
+      const review = reviewDifferences(replayConfig(log, accesses), known);
+      assert.deepEqual(review.unexpected.map(formatConfigDifference), []);
+      assert.deepEqual(review.unseen, []);
+    });
+  }
+}
