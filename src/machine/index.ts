@@ -1,3 +1,4 @@
+export * from "./adapters.js";
 export * from "./amigaone.js";
 export * from "./board.js";
 export * from "./boards.js";

@@ -23,7 +23,7 @@ export const pc: Board = {
           assign: { base: 0xc000, size: 0x4000 },
         },
       ],
-      interrupts: { lines: 4, offset: 3 },
+      interrupts: { lines: 4, offset: 3, sense: { kind: "piix3", slot: 1, function: 0, routing: 0x60 } },
       messageInterrupts: true,
       onboard: i440fxFunctions,
     },

@@ -1,7 +1,19 @@
-import { mv64361Functions, vt8231Functions } from "../pci/index.js";
+import {
+  type InterruptRouting,
+  mv64361FirstInterruptPin,
+  mv64361Functions,
+  mv64361Registers,
+  vt8231Functions,
+} from "../pci/index.js";
 import type { Board } from "./board.js";
 
 const registers = 0xf100_0000;
+
+/** The lines of both units are the same four pins of the MV64361. */
+const interrupts: InterruptRouting = {
+  ...{ lines: 4, offset: 0 },
+  sense: { kind: "mv64361", valueRegister: registers + mv64361Registers.pinValue, firstBit: mv64361FirstInterruptPin },
+};
 
 /** Genesi Pegasos II: PowerPC, MV64361 with two PCI units, VT8231 on the second, where adapters go as well. */
 export const pegasos2: Board = {
@@ -23,7 +35,7 @@ export const pegasos2: Board = {
           assign: { base: 0x1000, size: 0xf000 },
         },
       ],
-      interrupts: { lines: 4, offset: 0 },
+      interrupts,
       messageInterrupts: false,
       onboard: mv64361Functions,
       unit: { index: 0, registers },
@@ -41,7 +53,7 @@ export const pegasos2: Board = {
           assign: { base: 0x1000, size: 0xf000 },
         },
       ],
-      interrupts: { lines: 4, offset: 0 },
+      interrupts,
       messageInterrupts: false,
       onboard: [...mv64361Functions, ...vt8231Functions],
       unit: { index: 1, registers },

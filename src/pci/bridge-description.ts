@@ -28,10 +28,18 @@ export interface BridgeWindow {
   readonly assign?: { readonly base: number; readonly size: number };
 }
 
+/** Where software finds the bridge's interrupt lines, besides taking the interrupt. */
+export type InterruptSense =
+  /** PIIX3: one routing register a line in configuration space, with the ISA interrupt's number (0x80: off). */
+  | { readonly kind: "piix3"; readonly slot: number; readonly function: number; readonly routing: number }
+  /** MV64361: the levels are bits of the general-purpose pins' value register, from `firstBit` on. */
+  | { readonly kind: "mv64361"; readonly valueRegister: number; readonly firstBit: number };
+
 /** How INTx pins become the bridge's interrupt lines: line = (slot + pin − 1 + `offset`) mod `lines`. */
 export interface InterruptRouting {
   readonly lines: number;
   readonly offset: number;
+  readonly sense?: InterruptSense;
 }
 
 /** A BAR of an on-board function; nothing answers behind it. */

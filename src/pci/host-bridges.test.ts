@@ -146,6 +146,13 @@ test("mv64361: PCI memory is out of reach until the window is on, and stays wher
   assert.equal(spaces.memorySpace.read32(0x9000_0000 + ((base >>> 0) - 0x8000_0000)), 0x1122_3344);
 });
 
+test("mv64361: a raised line is seen on its general-purpose pin", () => {
+  const { spaces, fn } = plugged(pegasos2);
+  assert.equal(spaces.memorySpace.read32(0xf100_f104), 0);
+  fn.setInterruptLevel(true);
+  assert.equal(spaces.memorySpace.read32(0xf100_f104), 0x2000, "slot 1, pin A: line 1, as QEMU shows it");
+});
+
 test("mv64361: reset puts the windows back", () => {
   const { spaces, chips } = plugged(pegasos2);
   enumeratePci(spaces, pegasos2.bridges);

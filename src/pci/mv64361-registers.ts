@@ -6,7 +6,12 @@ export const mv64361Registers = {
   cpuConfiguration: 0x000,
   internalSpaceBase: 0x068,
   baseAddressEnable: 0x278,
+  /** Levels of the general-purpose pins. */
+  pinValue: 0xf104,
 } as const;
+
+/** On the Pegasos II the four PCI interrupt lines are the pins from this one on. */
+export const mv64361FirstInterruptPin = 12;
 
 /** Bytes of the register file. */
 export const mv64361RegisterSize = 0x1_0000;

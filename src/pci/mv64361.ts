@@ -10,6 +10,7 @@ import { type BridgeBus, type HostBridge, makeBridgeBus } from "./host-bridge.js
 import {
   type Mv64361Window,
   mv64361ConfigRegisters,
+  mv64361FirstInterruptPin,
   mv64361KeepRemap,
   mv64361RegisterSize,
   mv64361Registers,
@@ -127,6 +128,7 @@ export class Mv64361 implements HostBridge {
     if (offset === mv64361Registers.cpuConfiguration) return this.#configuration;
     if (offset === mv64361Registers.baseAddressEnable) return this.#disabled;
     if (offset === mv64361Registers.internalSpaceBase) return this.#internalBase;
+    if (offset === mv64361Registers.pinValue) return this.#pins();
     for (const window of this.#windows) {
       if (offset === window.registers.base) return window.base;
       if (offset === window.registers.size) return window.size;
@@ -134,6 +136,17 @@ export class Mv64361 implements HostBridge {
       if (offset === window.registers.remapHigh) return window.remapHigh;
     }
     return 0;
+  }
+
+  /** The interrupt lines of both units, wired together. */
+  #pins(): number {
+    let pins = 0;
+    for (const { bus, description } of this.buses) {
+      for (let line = 0; line < description.interrupts.lines; line++) {
+        if (bus.lineLevel(line)) pins |= 1 << (mv64361FirstInterruptPin + line);
+      }
+    }
+    return pins;
   }
 
   #write(offset: number, value: number): void {
