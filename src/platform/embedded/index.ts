@@ -1,0 +1,2 @@
+export * from "./interrupt-controller.js";
+export * from "./machine.js";

@@ -1,0 +1,92 @@
+/** A board made of our device halves, in this process. */
+import type { Board, Machine } from "../../machine/index.js";
+import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory } from "../../memory/index.js";
+import type { FaultHook, Observer } from "../../observe/index.js";
+import { makeHostBridges, type PciFunction, ProcessorDecoder } from "../../pci/index.js";
+import { type DeviceType, VirtioPciDevice, type VirtioPciFlavour } from "../../transport/index.js";
+import { InterruptController } from "./interrupt-controller.js";
+
+export interface EmbeddedOptions {
+  /** Bytes of memory. Default the board's. */
+  ramSize?: number;
+  /** Copy every buffer that is shared with a device, so that a forgotten unshare shows. Default false. */
+  bounceAll?: boolean;
+  observer?: Observer | undefined;
+  faults?: FaultHook | undefined;
+}
+
+export interface EmbeddedVirtioOptions {
+  /** PCI class code, 24 bits. */
+  classCode: number;
+  /** Register interfaces. Default what the board's operating system expects. */
+  flavour?: VirtioPciFlavour;
+  /** MSI-X vectors. */
+  vectors?: number;
+  /** Ring features that the device offers. */
+  ringFeatures?: bigint;
+  /** Default the next free one of the board. */
+  slot?: number;
+}
+
+export class EmbeddedMachine implements Machine {
+  readonly board: Board;
+  readonly memorySpace: Machine["memorySpace"];
+  readonly portSpace: Machine["portSpace"];
+  readonly memory: GuestMemory;
+  readonly dma: DmaMemory;
+  readonly interrupts: InterruptController;
+  readonly #options: EmbeddedOptions;
+  readonly #bridges: ReturnType<typeof makeHostBridges>;
+  #slotsUsed = 0;
+
+  constructor(board: Board, options: EmbeddedOptions = {}) {
+    const ramSize = options.ramSize ?? board.defaultRamSize;
+    this.board = board;
+    this.#options = options;
+    this.memory = GuestMemory.ofSize(ramSize, board.ramBase);
+    const allocator = new DmaAllocator(this.memory, board.ramBase, ramSize);
+    this.dma = new GuestDma(this.memory, allocator, { bounceAll: options.bounceAll ?? false });
+    this.#bridges = makeHostBridges(board.bridges);
+    const spaces = new ProcessorDecoder(this.#bridges.chips);
+    this.memorySpace = spaces.memorySpace;
+    this.portSpace = spaces.portSpace;
+    const { memory, dma } = this;
+    this.interrupts = new InterruptController({
+      bridges: board.bridges,
+      buses: this.#bridges.buses,
+      memory,
+      dma,
+      faults: options.faults,
+    });
+  }
+
+  /** Puts a virtio device into a slot. @throws RangeError when the board has no slot left. */
+  plugVirtio(type: DeviceType, options: EmbeddedVirtioOptions): VirtioPciDevice {
+    const { slot, ...rest } = options;
+    const device = new VirtioPciDevice(type, {
+      flavour: this.board.adapters?.virtio ?? "transitional",
+      ...rest,
+      memory: this.memory,
+      guestEndianness: this.board.endianness,
+      observer: this.#options.observer,
+    });
+    this.plug(device.function, slot);
+    return device;
+  }
+
+  /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
+  plug(fn: PciFunction, slot?: number): void {
+    const place = this.board.adapters;
+    const free = slot ?? place?.slots[this.#slotsUsed++];
+    if (place === undefined || free === undefined) throw new RangeError(`${this.board.name} has no free slot left`);
+    this.#bridges.buses[place.bridge].bus.plug(free, 0, fn);
+  }
+
+  idle(milliseconds: number): Promise<void> {
+    return this.interrupts.wait(milliseconds);
+  }
+
+  async close(): Promise<void> {
+    for (const chip of this.#bridges.chips) chip.reset();
+  }
+}
