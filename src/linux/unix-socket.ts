@@ -11,8 +11,8 @@ const bindCall = libcFunction("int bind(int, void *, unsigned int)");
 const listenCall = libcFunction("int listen(int, int)");
 const connectCall = libcFunction("int connect(int, void *, unsigned int)");
 const acceptCall = libcFunction("int accept4(int, void *, void *, int)");
-const sendCall = libcFunction("ssize_t send(int, void *, size_t, int)");
-const receiveCall = libcFunction("ssize_t recv(int, void *, size_t, int)");
+const sendCall = libcFunction("int64_t send(int, void *, size_t, int)");
+const receiveCall = libcFunction("int64_t recv(int, void *, size_t, int)");
 
 const familyUnix = 1;
 const streamCloseOnExec = 1 | 0o2000000;
