@@ -109,6 +109,11 @@ export class PciFunctionHandle {
     return this.capabilities.find((capability) => capability.id === id);
   }
 
+  /** The function still answers: false once it was unplugged (its registers read all ones). */
+  get present(): boolean {
+    return this.readConfig(configRegisters.vendorId.offset, 2) !== 0xffff;
+  }
+
   get command(): number {
     return this.readConfig(configRegisters.command.offset, 2);
   }

@@ -146,6 +146,20 @@ test("mv64361: PCI memory is out of reach until the window is on, and stays wher
   assert.equal(spaces.memorySpace.read32(0x9000_0000 + ((base >>> 0) - 0x8000_0000)), 0x1122_3344);
 });
 
+test("an unplugged function is gone from every space, and another one may take its place", () => {
+  const { spaces, bus, slot } = plugged(amigaone);
+  const handle = find(enumeratePci(spaces, amigaone.bridges));
+  handle.enable({ io: true, memory: true });
+  assert.equal(handle.present, true);
+  bus.unplug(slot, 0);
+  assert.equal(handle.present, false);
+  assert.equal(handle.bar(4)?.read32(0), 0xffff_ffff);
+  assert.throws(() => bus.plug(slot, 8, adapter().fn), RangeError);
+  bus.plug(slot, 0, adapter().fn);
+  assert.throws(() => bus.plug(slot, 0, adapter().fn), RangeError);
+  assert.equal(find(enumeratePci(spaces, amigaone.bridges)).command, 0);
+});
+
 test("mv64361: a raised line is seen on its general-purpose pin", () => {
   const { spaces, fn } = plugged(pegasos2);
   assert.equal(spaces.memorySpace.read32(0xf100_f104), 0);

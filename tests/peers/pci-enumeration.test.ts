@@ -11,17 +11,17 @@ import {
   formatConfigDifference,
   type KnownDifference,
   MsixVectors,
-  makeHostBridges,
   openConfigAccess,
-  ProcessorDecoder,
   type ProcessorSpaces,
   prepareBridge,
   recordConfig,
   replayConfig,
   reviewDifferences,
 } from "../../src/pci/index.js";
+import { EmbeddedMachine } from "../../src/platform/embedded/index.js";
+import { ScsiBus } from "../../src/scsi/index.js";
+import { VirtioScsiDevice } from "../../src/virtio/index.js";
 import { qemuPrograms, startQtest } from "./qtest-pipe.js";
-import { plainVirtioScsi } from "./virtio-scsi-identity.js";
 
 const registersOf = (place: string, reason: string, registers: readonly string[]): KnownDifference[] =>
   registers.map((register) => ({ name: `${place} ${register}`, reason }));
@@ -51,10 +51,10 @@ function adapterOption(board: Board): string {
 function embedded(board: Board): ProcessorSpaces {
   const place = board.adapters;
   assert.ok(place !== undefined);
-  const { chips, buses } = makeHostBridges(board.bridges);
+  const machine = new EmbeddedMachine(board, { ramSize: 1 << 20 });
   const vectors = board.bridges[place.bridge].messageInterrupts ? 4 : 0;
-  buses[place.bridge].bus.plug(place.slots[0], 0, plainVirtioScsi(place.virtio, vectors).function);
-  return new ProcessorDecoder(chips);
+  machine.plugVirtio(new VirtioScsiDevice(new ScsiBus()), { classCode: 0x010000, vectors });
+  return machine;
 }
 
 for (const board of Object.values(boards)) {
