@@ -1,0 +1,56 @@
+/** What every partition reader answers. */
+export interface Partition {
+  /** Number as the scheme counts: from 1; logical partitions of an MBR from 5. */
+  readonly index: number;
+  /** The name in the table, or one made of the number (`partition 1`) where the scheme has no names. */
+  readonly name: string;
+  /** For people and programs: `DOS\3`, `Linux`, `EFI system`, `unknown`. */
+  readonly type: string;
+  /** The type as the table has it: `0x444f5303`, `0x83`, a GUID in upper case. */
+  readonly typeCode: string;
+  /** In blocks of the reader. */
+  readonly firstBlock: number;
+  readonly blocks: number;
+  readonly bootable: boolean;
+  /** Amiga only: −128…127. */
+  readonly bootPriority?: number;
+  /** What the partition's boot block says it holds, where the table does not say it: `DOS\3`. */
+  readonly content?: string;
+}
+
+export type PartitionScheme = "rdb" | "gpt" | "mbr" | "none";
+
+export interface PartitionTable {
+  readonly scheme: PartitionScheme;
+  readonly partitions: readonly Partition[];
+  /** What is broken or odd, a sentence each. */
+  readonly notes: readonly string[];
+  /** Amiga only: the drive's vendor, product and revision as the RDB names them. */
+  readonly drive?: string;
+  /** Amiga only: the file systems that the disk brings along. */
+  readonly fileSystems?: readonly RdbFileSystem[];
+}
+
+/** A file system handler in an RDB. */
+export interface RdbFileSystem {
+  /** The DosType that it is for, by name. */
+  readonly type: string;
+  readonly version: number;
+  readonly revision: number;
+}
+
+/** A note for each partition that leaves the disk and for each two that overlap. */
+export function geometryNotes(partitions: readonly Partition[], blocks: number): string[] {
+  const notes: string[] = [];
+  const sorted = [...partitions].sort((a, b) => a.firstBlock - b.firstBlock);
+  let furthest: Partition | undefined;
+  for (const partition of sorted) {
+    const end = partition.firstBlock + partition.blocks;
+    if (end > blocks) notes.push(`${partition.name} ends at block ${end}, past the disk's ${blocks} blocks`);
+    if (furthest !== undefined && partition.firstBlock < furthest.firstBlock + furthest.blocks) {
+      notes.push(`${furthest.name} and ${partition.name} overlap`);
+    }
+    if (furthest === undefined || end > furthest.firstBlock + furthest.blocks) furthest = partition;
+  }
+  return notes;
+}
