@@ -32,6 +32,7 @@ export interface PlacedUnit {
   readonly unit: LogicalUnit;
 }
 
+/** Targets and units of one adapter. */
 export class ScsiBus implements LunInventory {
   readonly #targets: (ScsiTarget | undefined)[] = new Array(targetLimit).fill(undefined);
   readonly #listeners = new Set<(event: BusEvent) => void>();

@@ -56,6 +56,7 @@ function prepareLength(definition: CommandDefinition): (unit: unknown, task: Scs
   };
 }
 
+/** Commands by opcode and service action. */
 export class CommandSet<U> {
   /** Commands that are told by their opcode alone. */
   readonly #direct: (UnitCommand<U> | undefined)[] = new Array(256).fill(undefined);

@@ -19,6 +19,7 @@ import { reportOpcodesEntry } from "./report-opcodes.js";
 import { ScsiUnit } from "./scsi-unit.js";
 import { Attentions } from "./sense-codes.js";
 
+/** What a disk is like; every field has a default. */
 export interface DiskOptions {
   /** Bytes of a logical block: a power of two within 512…65536. Default 512. */
   readonly blockSize?: number;
@@ -58,6 +59,7 @@ const diskCommands = new CommandSet<Disk>([
 /** Makes default serial numbers differ, since two disks with one identity look like two paths to one disk. */
 let disksWithoutSerial = 0;
 
+/** A disk with the commands of tier A and those that systems send beside them. */
 export class Disk extends ScsiUnit implements ModeUnit {
   readonly kind = "disk";
   readonly store: Store;

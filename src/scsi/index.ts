@@ -19,6 +19,7 @@ export * from "./nexus.js";
 export * from "./primary-commands.js";
 export * from "./report-luns.js";
 export * from "./report-opcodes.js";
+export * from "./run-command.js";
 export * from "./scsi-unit.js";
 export * from "./sense.js";
 export * from "./sense-codes.js";

@@ -9,8 +9,10 @@ export interface AttentionCode {
   readonly ascq: number;
 }
 
+/** What was reset, from the most thorough to the least. */
 export type ResetKind = "power-on" | "bus-reset" | "unit-reset" | "nexus-loss";
 
+/** One logical unit. */
 export interface LogicalUnit {
   /** `disk`, `cd-rom`, … */
   readonly kind: string;

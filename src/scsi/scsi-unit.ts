@@ -23,6 +23,7 @@ const resetAttentions: Readonly<Record<ResetKind, AttentionCode>> = {
   "nexus-loss": Attentions.nexusLoss,
 };
 
+/** The base of every kind of unit. */
 export abstract class ScsiUnit implements LogicalUnit {
   abstract readonly kind: string;
   readonly #commands: CommandSet<ScsiUnit>;

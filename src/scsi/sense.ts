@@ -23,6 +23,7 @@ export interface SenseDetails {
   readonly deferred?: boolean;
 }
 
+/** The two formats of sense data. */
 export type SenseFormat = "fixed" | "descriptor";
 
 /** Sense data, read. */

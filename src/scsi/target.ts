@@ -6,6 +6,7 @@ import type { Nexus } from "./nexus.js";
 import type { LunInventory } from "./report-luns.js";
 import { Attentions } from "./sense-codes.js";
 
+/** Units by LUN; answers for those that it does not have. */
 export class ScsiTarget implements LunInventory {
   readonly #units = new Map<number, LogicalUnit>();
   readonly #voice = new AbsentUnit(this, true);

@@ -23,6 +23,7 @@ export const maxSenseLength = 252;
 /** The largest CDB (SPC: 260 bytes for variable-length CDBs). */
 export const maxCdbLength = 260;
 
+/** One command in flight. */
 export class ScsiTask {
   /** The command, zero-filled behind what came. */
   readonly cdb: Uint8Array;

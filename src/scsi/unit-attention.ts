@@ -15,6 +15,7 @@ interface Pending {
   readonly codes: AttentionCode[];
 }
 
+/** The unit attentions of one unit. */
 export class UnitAttentions {
   readonly #powerOn: boolean;
   readonly #byNexus = new WeakMap<Nexus, Pending>();
