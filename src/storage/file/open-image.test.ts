@@ -89,6 +89,27 @@ describe("what is no image gets one clear line", () => {
   });
 });
 
+test("without koffi there are no locks, and that is said instead of going on without them", () => {
+  const path = image("no-koffi", "", 512);
+  const preload = image(
+    "no-koffi.cjs",
+    `const Module = require("node:module");
+    const load = Module._load;
+    Module._load = (name, ...rest) => { if (name === "koffi") throw new Error("no koffi here"); return load(name, ...rest); };`,
+  );
+  const code = `const { openImage } = await import(${JSON.stringify(new URL("./index.js", import.meta.url).href)});
+    const path = ${JSON.stringify(path)};
+    try { openImage(path); } catch (error) { console.log(error.code + ": " + error.message); }
+    const store = openImage(path, { lock: false });
+    await store.discard(0, 512);
+    console.log(JSON.stringify(store.extentAt(0)));`;
+  const run = spawnSync(process.execPath, ["-r", preload, "--input-type=module", "-e", code], { encoding: "utf8" });
+  assert.deepEqual(run.stdout.trim().split("\n"), [
+    `no-locks: ${path} is not opened, since it cannot be locked against other programs: no koffi here`,
+    '{"allocated":true,"length":512}',
+  ]);
+});
+
 describe("foreign formats are refused as raw", () => {
   const qemuFormats: [string, string[], string][] = [
     ["qcow2", [], "qcow2"],

@@ -121,7 +121,11 @@ function lockOrThrow(path: string, fd: number, readOnly: boolean): void {
     conflict = lockImage(fd, !readOnly);
   } catch (cause) {
     const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
-    throw new ImageError("no-locks", `${path} cannot be locked against other programs: ${reason}`, { cause });
+    throw new ImageError(
+      "no-locks",
+      `${path} is not opened, since it cannot be locked against other programs: ${reason}`,
+      { cause },
+    );
   }
   if (conflict === undefined) return;
   const what = conflict === "other-writes" ? "which writes it" : "which allows no writing beside it";
