@@ -25,6 +25,8 @@ export class MemoryRegion {
    * odd offset of their buffer (private buffers may; guest memory does not).
    */
   readonly words: Uint16Array;
+  /** The same bytes as 32-bit words in host order; empty when the bytes start at no multiple of 4. */
+  readonly words32: Uint32Array;
   /** Cached views, so that copies out of this region allocate nothing. */
   readonly pages: PageViews;
   readonly shared: boolean;
@@ -47,6 +49,10 @@ export class MemoryRegion {
       bytes.byteOffset % 2 === 0
         ? new Uint16Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 2))
         : new Uint16Array(0);
+    this.words32 =
+      bytes.byteOffset % 4 === 0
+        ? new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 4))
+        : new Uint32Array(0);
     this.pages = new PageViews(bytes);
     this.shared = options.shared ?? false;
   }

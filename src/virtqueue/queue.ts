@@ -25,6 +25,44 @@ export interface QueueOptions {
   observer?: Observer | undefined;
 }
 
+/**
+ * The pieces of a chain that a driver wants to add: first those that the device reads, then those it writes. Kept and
+ * refilled by whoever owns a request, so that adding allocates nothing.
+ */
+export class ChainPieces {
+  /** Guest-physical addresses. */
+  readonly addresses: number[] = [];
+  /** Bytes; each at least 1. */
+  readonly lengths: number[] = [];
+  /** Pieces in all. */
+  count = 0;
+  /** Of these, how many the device reads. */
+  readableCount = 0;
+
+  clear(): void {
+    this.count = 0;
+    this.readableCount = 0;
+  }
+
+  /** Adds a piece that the device reads. @throws RangeError after a writable piece. */
+  addReadable(address: number, length: number): void {
+    if (this.count !== this.readableCount) throw new RangeError("readable pieces come before writable ones");
+    this.readableCount++;
+    this.#store(address, length);
+  }
+
+  /** Adds a piece that the device writes. */
+  addWritable(address: number, length: number): void {
+    this.#store(address, length);
+  }
+
+  #store(address: number, length: number): void {
+    this.addresses[this.count] = address;
+    this.lengths[this.count] = length;
+    this.count++;
+  }
+}
+
 /** The driver's half. Nothing in it trusts what lies in shared memory. */
 export interface QueueDriver<Cookie> {
   readonly index: number;
@@ -35,15 +73,12 @@ export interface QueueDriver<Cookie> {
   readonly free: number;
   /** Bytes that the device says it wrote, of the chain that `reap` returned last. */
   readonly usedLength: number;
-  /** Starts a chain of `descriptors` pieces; false when the ring is full. */
-  begin(descriptors: number): boolean;
-  /** Adds a piece that the device reads. All readable pieces come first. */
-  readable(address: number, length: number): void;
-  /** Adds a piece that the device writes. */
-  writable(address: number, length: number): void;
-  /** Ends the chain; `cookie` comes back when the device has used it. Returns the head. */
-  commit(cookie: Cookie): number;
-  /** Makes all committed chains available. True: the device wants to be notified. */
+  /**
+   * Adds a chain; `cookie` comes back when the device has used it. The device sees it after `publish`.
+   * @returns false when the ring is full; nothing was changed then.
+   */
+  add(pieces: ChainPieces, cookie: Cookie): boolean;
+  /** Makes all added chains available. True: the device wants to be notified. */
   publish(): boolean;
   /**
    * The cookie of the next used chain, or undefined when there is none now.

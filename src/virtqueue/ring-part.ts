@@ -9,12 +9,16 @@ import { ProtocolError } from "../errors/index.js";
 import type { GuestMemory } from "../memory/index.js";
 
 export class RingPart {
-  readonly view: DataView;
-  /** Byte offset of the part in `view`. */
-  readonly offset: number;
-  readonly #words: Uint16Array;
-  readonly #word: number;
-  readonly #swap: boolean;
+  /** The part's memory as 32-bit words in host order, for descriptors and used elements. */
+  readonly words32: Uint32Array;
+  /** Index of the part's first word in `words32`, if it starts at one. */
+  readonly word32: number;
+  /** The ring's byte order is not the host's. */
+  readonly swap: boolean;
+  /** The same as 16-bit words, for ring entries, indices and event fields. */
+  readonly words16: Uint16Array;
+  /** Index of the part's first word in `words16`. */
+  readonly word16: number;
   readonly #shared: boolean;
 
   /** @throws ProtocolError `ring-outside-memory`, `ring-misaligned` */
@@ -26,27 +30,29 @@ export class RingPart {
     const detail = `${place.name} at 0x${address.toString(16)}, ${size} bytes`;
     if (address % alignment !== 0) throw new ProtocolError("ring-misaligned", { queue, detail });
     const region = memory.findRange(address, size);
-    if (region === undefined) throw new ProtocolError("ring-outside-memory", { queue, detail });
-    this.view = region.view;
-    this.offset = address - region.base;
-    this.#words = region.words;
-    this.#word = this.offset >>> 1;
-    this.#swap = place.endianness !== hostEndianness;
+    if (region === undefined || region.base % 4 !== 0 || region.words32.length === 0)
+      throw new ProtocolError("ring-outside-memory", { queue, detail });
+    const offset = address - region.base;
+    this.words16 = region.words;
+    this.word16 = offset >>> 1;
+    this.words32 = region.words32;
+    this.word32 = offset >>> 2;
+    this.swap = place.endianness !== hostEndianness;
     this.#shared = region.shared;
   }
 
   /** Reads the 16-bit word number `index` of the part. */
   load(index: number): number {
-    const at = this.#word + index;
-    const value = this.#shared ? Atomics.load(this.#words, at) : this.#words[at];
-    return this.#swap ? swap16(value) : value;
+    const at = this.word16 + index;
+    const value = this.#shared ? Atomics.load(this.words16, at) : this.words16[at];
+    return this.swap ? swap16(value) : value;
   }
 
   /** Writes the 16-bit word number `index` of the part; what was written before is visible before it. */
   store(index: number, value: number): void {
-    const at = this.#word + index;
-    const word = this.#swap ? swap16(value) : value;
-    if (this.#shared) Atomics.store(this.#words, at, word);
-    else this.#words[at] = word;
+    const at = this.word16 + index;
+    const word = this.swap ? swap16(value) : value;
+    if (this.#shared) Atomics.store(this.words16, at, word);
+    else this.words16[at] = word;
   }
 }

@@ -2,8 +2,9 @@
  * The device's half of a split virtqueue, virtio 1.2 §2.7. Every field that the driver can change is read once, then
  * checked, then used. What breaks a rule is thrown as a named violation, once; the queue is broken after it.
  */
+import { swap16, swap32 } from "../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
-import type { GuestMemory } from "../memory/index.js";
+import type { GuestMemory, MemoryRegion, Scatter } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
 import { Chain } from "./chain.js";
 import { indexAdd, indexDistance, needsEvent } from "./needs-event.js";
@@ -20,15 +21,13 @@ import {
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
 
-/** High halves of addresses from here on are not safe integers, and no memory lies there. */
-const highestAddressWord = 0x1f_ffff;
-const word32 = 0x1_0000_0000;
+/** Addresses above 2^53 are rounded when they become numbers: no memory lies there. */
+const word32Range = 0x1_0000_0000;
 
 export class SplitDevice implements QueueDevice {
   readonly index: number;
   readonly size: number;
   readonly #memory: GuestMemory;
-  readonly #little: boolean;
   readonly #indirect: boolean;
   readonly #eventIndex: boolean;
   readonly #notifyOnEmpty: boolean;
@@ -36,11 +35,12 @@ export class SplitDevice implements QueueDevice {
   readonly #descriptors: RingPart;
   readonly #available: RingPart;
   readonly #used: RingPart;
-  /** Byte offsets of the low and the high half of a descriptor's address. */
-  readonly #lowWord: number;
-  readonly #highWord: number;
   readonly #observer: Observer | undefined;
   readonly #chains: (Chain | undefined)[] = [];
+  /** Where the indirect table of the chain being read is; reused. */
+  readonly #table: { words: Uint32Array; at: number; limit: number } = { words: new Uint32Array(0), at: 0, limit: 0 };
+  /** The region that the last buffer lay in: mostly the next one does too. */
+  #lastRegion: MemoryRegion;
   #nextAvailable: number;
   /** The available index as last read: entries before it are known to be there. */
   #seenAvailable: number;
@@ -58,7 +58,6 @@ export class SplitDevice implements QueueDevice {
     this.index = index;
     this.size = size;
     this.#memory = memory;
-    this.#little = endianness === "little";
     this.#indirect = options.indirect;
     this.#eventIndex = options.eventIndex;
     this.#notifyOnEmpty = options.notifyOnEmpty ?? false;
@@ -66,8 +65,7 @@ export class SplitDevice implements QueueDevice {
     this.#descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
     this.#available = part("available ring", addresses.available, availableRingSize(size), 2);
     this.#used = part("used ring", addresses.used, usedRingSize(size), 4);
-    this.#lowWord = this.#little ? 0 : 4;
-    this.#highWord = this.#little ? 4 : 0;
+    this.#lastRegion = memory.regions[0];
     this.#observer = options.observer;
     const start = options.startIndex ?? 0;
     this.#nextAvailable = start;
@@ -89,14 +87,13 @@ export class SplitDevice implements QueueDevice {
   }
 
   pop(): Chain | undefined {
-    if (this.#broken !== undefined || !this.#moreAvailable()) return undefined;
-    const slot = this.#available.offset + 4 + 2 * (this.#nextAvailable & this.#mask);
-    const head = this.#available.view.getUint16(slot, this.#little);
+    if (this.#nextAvailable === this.#seenAvailable && !this.#moreAvailable()) return undefined;
+    const { words16, word16, swap } = this.#available;
+    const entry = words16[word16 + 2 + (this.#nextAvailable & this.#mask)];
+    const head = swap ? swap16(entry) : entry;
     if (head >= this.size) throw this.#violation("head-out-of-range", head, `descriptor ${head} of ${this.size}`);
     const chain = (this.#chains[head] ??= new Chain(head));
     if (chain.inFlight) throw this.#violation("head-in-flight", head);
-    chain.readable.clear();
-    chain.writable.clear();
     this.#walk(chain);
     this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
     chain.inFlight = true;
@@ -106,10 +103,10 @@ export class SplitDevice implements QueueDevice {
   }
 
   push(chain: Chain, written: number): void {
-    const { view, offset } = this.#used;
-    const slot = offset + 4 + 8 * (this.#nextUsed & this.#mask);
-    view.setUint32(slot, chain.head, this.#little);
-    view.setUint32(slot + 4, written, this.#little);
+    const { words32, word32, swap } = this.#used;
+    const slot = word32 + 1 + 2 * (this.#nextUsed & this.#mask);
+    words32[slot] = swap ? swap32(chain.head) : chain.head;
+    words32[slot + 1] = swap ? swap32(written) : written;
     this.#nextUsed = indexAdd(this.#nextUsed, 1);
     chain.inFlight = false;
     this.#inFlight--;
@@ -155,6 +152,7 @@ export class SplitDevice implements QueueDevice {
   }
 
   #moreAvailable(): boolean {
+    if (this.#broken !== undefined) return false;
     if (this.#seenAvailable !== this.#nextAvailable) return true;
     const index = this.#available.load(1);
     const count = indexDistance(index, this.#nextAvailable);
@@ -164,78 +162,126 @@ export class SplitDevice implements QueueDevice {
     return count > 0;
   }
 
+  /** Reads a chain, from the descriptor table and from the indirect table that its last descriptor may name. */
   #walk(chain: Chain): void {
-    const little = this.#little;
     const { head, readable, writable } = chain;
-    let { view, offset: table } = this.#descriptors;
+    const { swap } = this.#descriptors;
+    let { words32: words, word32: table } = this.#descriptors;
     let limit = this.size;
-    let inIndirect = false;
+    let region = this.#lastRegion;
+    let scatter = readable;
+    let pieces = 0;
+    let bytes = 0;
     let count = 0;
-    let at = table + head * descriptorSize;
+    let inTable = false;
+    let at = table + 4 * head;
+    readable.clear();
+    writable.clear();
     for (;;) {
-      const low = view.getUint32(at + this.#lowWord, little);
-      const high = view.getUint32(at + this.#highWord, little);
-      const length = view.getUint32(at + 8, little);
-      const flags = view.getUint16(at + 12, little);
-      const next = view.getUint16(at + 14, little);
-      const address = high === 0 ? low : high * word32 + low;
-      if (high > highestAddressWord)
-        throw this.#violation("address-outside-memory", head, `address high word 0x${high.toString(16)}`);
+      // Four loads, each once: what the driver changes after them is not seen.
+      let low = words[at];
+      let high = words[at + 1];
+      let length = words[at + 2];
+      let tail = words[at + 3];
+      if (swap) {
+        const first = low;
+        low = swap32(high);
+        high = swap32(first);
+        length = swap32(length);
+        tail = swap16(tail & 0xffff) | (swap16(tail >>> 16) << 16);
+      }
+      const address = high === 0 ? low : high * word32Range + low;
 
-      if ((flags & DescriptorFlag.Indirect) !== 0) {
-        if (!this.#indirect) throw this.#violation("indirect-not-negotiated", head);
-        if (inIndirect) throw this.#violation("indirect-nested", head);
-        if ((flags & DescriptorFlag.Next) !== 0) throw this.#violation("indirect-with-next", head);
-        if (length === 0 || length % descriptorSize !== 0)
-          throw this.#violation("indirect-length", head, `${length} bytes`);
-        const region = this.#memory.findRange(address, length);
-        if (region === undefined) {
-          throw this.#violation("indirect-outside-memory", head, `0x${address.toString(16)} + ${length} bytes`);
-        }
-        view = region.view;
-        table = address - region.base;
-        // §2.7.5.3.1 forbids tables longer than the queue; drivers in the field make them, so only the format's own
-        // bound is enforced.
-        limit = Math.min(length / descriptorSize, maxQueueSize);
-        inIndirect = true;
+      if ((tail & DescriptorFlag.Indirect) !== 0) {
+        if (inTable) throw this.#violation("indirect-nested", head);
+        inTable = true;
+        const inner = this.#indirectTable(head, address, length, tail);
+        words = inner.words;
+        table = inner.at;
+        limit = inner.limit;
         at = table;
         continue;
       }
 
       if (length === 0) throw this.#violation("descriptor-empty", head);
-      if (++count > limit) throw this.#violation("chain-too-long", head, `more than ${limit} descriptors`);
-      if ((flags & DescriptorFlag.Write) !== 0) {
-        if (writable.byteLength + length >= word32) throw this.#violation("chain-too-large", head);
-        this.#append(chain, writable, address, length);
-      } else {
-        if (writable.byteLength !== 0) throw this.#violation("readable-after-writable", head);
-        if (readable.byteLength + length >= word32) throw this.#violation("chain-too-large", head);
-        this.#append(chain, readable, address, length);
-      }
-      if ((flags & DescriptorFlag.Next) === 0) return;
+      if ((tail & DescriptorFlag.Write) !== 0) {
+        if (scatter === readable) {
+          readable.end = pieces;
+          readable.byteLength = bytes;
+          scatter = writable;
+          pieces = 0;
+          bytes = 0;
+        }
+      } else if (scatter === writable) throw this.#violation("readable-after-writable", head);
+      bytes += length;
+      if (bytes >= word32Range) throw this.#violation("chain-too-large", head);
+      if (address < region.base || address >= region.end) region = this.#regionOf(head, address, length);
+      if (length <= region.end - address) {
+        // Storing a reference costs a write barrier; mostly it is there already.
+        if (scatter.regions[pieces] !== region) scatter.regions[pieces] = region;
+        scatter.offsets[pieces] = address - region.base;
+        scatter.lengths[pieces] = length;
+        pieces++;
+      } else pieces = this.#addSplit(head, scatter, pieces, address, length);
+      count++;
+      if ((tail & DescriptorFlag.Next) === 0) break;
+      if (count >= limit) throw this.#violation("chain-too-long", head, `more than ${limit} descriptors`);
+      const next = tail >>> 16;
       if (next >= limit) throw this.#violation("next-out-of-range", head, `next ${next} of ${limit}`);
-      at = table + next * descriptorSize;
+      at = table + 4 * next;
     }
+    scatter.end = pieces;
+    scatter.byteLength = bytes;
+    this.#lastRegion = region;
   }
 
-  /** Adds a piece, split where it crosses regions that touch. */
-  #append(chain: Chain, scatter: Chain["readable"], address: number, length: number): void {
-    let from = address;
-    let left = length;
-    for (;;) {
-      const region = this.#memory.find(from);
-      if (region === undefined) {
-        throw this.#violation("address-outside-memory", chain.head, `0x${address.toString(16)} + ${length} bytes`);
-      }
-      const room = region.end - from;
-      if (left <= room) {
-        scatter.push(region, from - region.base, left);
-        return;
-      }
-      scatter.push(region, from - region.base, room);
-      from += room;
-      left -= room;
+  /** §2.7.5.3: checks an indirect table; what lies at no multiple of 4 is copied, everything else read in place. */
+  #indirectTable(head: number, address: number, byteLength: number, tail: number) {
+    if (!this.#indirect) throw this.#violation("indirect-not-negotiated", head);
+    if ((tail & DescriptorFlag.Next) !== 0) throw this.#violation("indirect-with-next", head);
+    if (byteLength === 0 || byteLength % descriptorSize !== 0) {
+      throw this.#violation("indirect-length", head, `${byteLength} bytes`);
     }
+    const region = this.#memory.findRange(address, byteLength);
+    if (region === undefined) {
+      throw this.#violation("indirect-outside-memory", head, `0x${address.toString(16)} + ${byteLength} bytes`);
+    }
+    // §2.7.5.3.1 forbids tables longer than the queue; drivers in the field make them, so only the format's own bound
+    // is enforced.
+    const limit = Math.min(byteLength / descriptorSize, maxQueueSize);
+    const offset = address - region.base;
+    const table = this.#table;
+    table.limit = limit;
+    if (offset % 4 === 0 && region.words32.length > 0) {
+      table.words = region.words32;
+      table.at = offset / 4;
+    } else {
+      table.words = new Uint32Array(region.bytes.slice(offset, offset + limit * descriptorSize).buffer);
+      table.at = 0;
+    }
+    return table;
+  }
+
+  #regionOf(head: number, address: number, length: number): MemoryRegion {
+    const region = this.#memory.find(address);
+    if (region !== undefined) return region;
+    throw this.#violation("address-outside-memory", head, `0x${address.toString(16)} + ${length} bytes`);
+  }
+
+  /** Adds a descriptor that crosses regions that touch, one piece each. Returns the number of pieces. */
+  #addSplit(head: number, scatter: Scatter, pieces: number, address: number, length: number): number {
+    let index = pieces;
+    let done = 0;
+    while (done < length) {
+      const region = this.#regionOf(head, address + done, length - done);
+      const step = Math.min(length - done, region.end - address - done);
+      scatter.regions[index] = region;
+      scatter.offsets[index] = address + done - region.base;
+      scatter.lengths[index] = step;
+      index++;
+      done += step;
+    }
+    return index;
   }
 
   #observeChain(observer: Observer, name: string, chain: Chain): void {
@@ -253,6 +299,7 @@ export class SplitDevice implements QueueDevice {
   /** Breaks the queue and names why. */
   #violation(code: ViolationCode, head?: number, detail?: string): ProtocolError {
     this.#broken = code;
+    this.#seenAvailable = this.#nextAvailable;
     const error = new ProtocolError(code, {
       queue: this.index,
       ...(head === undefined ? {} : { head }),

@@ -2,11 +2,12 @@
  * The driver's half of a split virtqueue, virtio 1.2 §2.7. The descriptor table in shared memory is only ever written:
  * the free list and everything known of what is in flight are private, so a device that scribbles can do no harm.
  */
+import { hostEndianness, swap16, swap32 } from "../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
 import type { DmaBlock, DmaMemory, GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
 import { indexAdd, indexDistance, needsEvent } from "./needs-event.js";
-import type { QueueDriver, QueueOptions } from "./queue.js";
+import type { ChainPieces, QueueDriver, QueueOptions } from "./queue.js";
 import {
   availableRingSize,
   DescriptorFlag,
@@ -18,7 +19,7 @@ import {
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
 
-const word32 = 0x1_0000_0000;
+const word32Range = 0x1_0000_0000;
 
 export interface SplitDriverOptions extends QueueOptions {
   /** Where indirect tables come from. */
@@ -34,7 +35,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   readonly index: number;
   readonly size: number;
   usedLength = 0;
-  readonly #little: boolean;
+  readonly #swap: boolean;
   readonly #indirect: boolean;
   readonly #eventIndex: boolean;
   readonly #cutUsedLength: boolean;
@@ -42,8 +43,6 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   readonly #descriptors: RingPart;
   readonly #available: RingPart;
   readonly #used: RingPart;
-  readonly #lowWord: number;
-  readonly #highWord: number;
   readonly #dma: DmaMemory;
   readonly #observer: Observer | undefined;
 
@@ -67,17 +66,8 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   #nextUsed: number;
   #seenUsed: number;
 
-  // The chain under construction.
-  #head = 0;
-  #left = 0;
-  #taken = 0;
+  /** Last descriptor that was written. */
   #last = 0;
-  #chainRoom = 0;
-  #view: DataView;
-  #at = 0;
-  #inTable = false;
-  #tableNext = 0;
-  #table = 0;
 
   /** @throws RangeError for a bad size; ProtocolError when the ring lies outside memory. */
   constructor(memory: GuestMemory, options: SplitDriverOptions) {
@@ -87,7 +77,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
       new RingPart(memory, { address, size: bytes, alignment, endianness, name, queue: index });
     this.index = index;
     this.size = size;
-    this.#little = endianness === "little";
+    this.#swap = endianness !== hostEndianness;
     this.#indirect = options.indirect;
     this.#eventIndex = options.eventIndex;
     this.#cutUsedLength = options.excessUsedLength === "cut";
@@ -95,8 +85,6 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this.#descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
     this.#available = part("available ring", addresses.available, availableRingSize(size), 2);
     this.#used = part("used ring", addresses.used, usedRingSize(size), 4);
-    this.#lowWord = this.#little ? 0 : 4;
-    this.#highWord = this.#little ? 4 : 0;
     this.#dma = options.dma;
     this.#observer = options.observer;
     this.#next = new Uint16Array(size);
@@ -110,7 +98,6 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this.#publishedAvailable = start;
     this.#nextUsed = start;
     this.#seenUsed = start;
-    this.#view = this.#descriptors.view;
     if (start !== 0) {
       this.#available.store(1, start);
       this.#used.store(1, start);
@@ -126,67 +113,88 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     return this.#free;
   }
 
-  begin(descriptors: number): boolean {
-    const inTable = this.#indirect && descriptors > 1;
-    if (this.#broken || this.#free < (inTable ? 1 : descriptors)) return false;
+  add(pieces: ChainPieces, cookie: Cookie): boolean {
+    const { count } = pieces;
+    const inTable = this.#indirect && count > 1;
+    const taken = inTable ? 1 : count;
+    if (this.#broken || this.#free < taken || count === 0) return false;
     const head = this.#freeHead;
-    this.#head = head;
-    this.#left = descriptors;
-    this.#chainRoom = 0;
-    this.#inTable = inTable;
+    let last = head;
     if (inTable) {
-      const table = this.#tableFor(head, descriptors);
-      this.#view = table.region.view;
-      this.#at = table.offset;
-      this.#table = table.address;
-      this.#tableNext = 0;
-      this.#taken = 1;
+      const table = this.#tableFor(head, count);
+      this.#room[head] = this.#writePieces(pieces, table.region.words32, table.offset >>> 2, undefined);
+      this.#writeDescriptor(head, table.address, count * descriptorSize, DescriptorFlag.Indirect);
     } else {
-      this.#view = this.#descriptors.view;
-      this.#at = this.#descriptors.offset + head * descriptorSize;
-      this.#last = head;
-      this.#taken = descriptors;
-    }
-    return true;
-  }
-
-  readable(address: number, length: number): void {
-    this.#put(address, length, 0);
-  }
-
-  writable(address: number, length: number): void {
-    this.#chainRoom += length;
-    this.#put(address, length, DescriptorFlag.Write);
-  }
-
-  commit(cookie: Cookie): number {
-    const head = this.#head;
-    let last = this.#last;
-    if (this.#inTable) {
-      last = head;
-      const byteLength = this.#tableNext * descriptorSize;
-      const at = this.#descriptors.offset + head * descriptorSize;
-      this.#write(this.#descriptors.view, at, this.#table, byteLength, DescriptorFlag.Indirect, 0);
+      this.#room[head] = this.#writePieces(pieces, this.#descriptors.words32, this.#descriptors.word32, this.#next);
+      last = this.#last;
     }
     this.#freeHead = this.#next[last];
-    this.#free -= this.#taken;
+    this.#free -= taken;
     this.#tail[head] = last;
-    this.#length[head] = this.#taken;
-    this.#room[head] = this.#chainRoom;
+    this.#length[head] = taken;
     this.#cookies[head] = cookie;
     this.#inFlight++;
-    const slot = this.#available.offset + 4 + 2 * (this.#nextAvailable & this.#mask);
-    this.#available.view.setUint16(slot, head, this.#little);
+    const slot = this.#nextAvailable & this.#mask;
+    this.#available.words16[this.#available.word16 + 2 + slot] = this.#swap ? swap16(head) : head;
     this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
     if (this.#observer !== undefined) {
       this.#observer.emit({
         category: "ring",
         source: `queue ${this.index}`,
         name: "available",
-        fields: { head, descriptors: this.#taken, indirect: this.#inTable, writable: this.#chainRoom },
+        fields: { head, descriptors: taken, indirect: inTable, writable: this.#room[head] },
       });
     }
-    return head;
+    return true;
+  }
+
+  /**
+   * Writes the descriptors of a chain, one after the other in an indirect table or along the free list of `next`.
+   * Returns the bytes that the device may write; `#last` is the last descriptor.
+   */
+  #writePieces(pieces: ChainPieces, words: Uint32Array, table: number, next: Uint16Array | undefined): number {
+    const { count, readableCount, addresses, lengths } = pieces;
+    const swap = this.#swap;
+    let descriptor = next === undefined ? 0 : this.#freeHead;
+    let room = 0;
+    for (let piece = 0; piece < count; piece++) {
+      const address = addresses[piece];
+      const length = lengths[piece];
+      const at = table + 4 * descriptor;
+      const low = address >>> 0;
+      const high = address === low ? 0 : (address - low) / word32Range;
+      let flags: number = piece + 1 < count ? DescriptorFlag.Next : 0;
+      if (piece >= readableCount) {
+        flags |= DescriptorFlag.Write;
+        room += length;
+      }
+      const following = next === undefined ? descriptor + 1 : next[descriptor];
+      if (swap) {
+        words[at] = swap32(high);
+        words[at + 1] = swap32(low);
+        words[at + 2] = swap32(length);
+        words[at + 3] = swap16(flags) | (swap16(following & 0xffff) << 16);
+      } else {
+        words[at] = low;
+        words[at + 1] = high;
+        words[at + 2] = length;
+        words[at + 3] = flags | (following << 16);
+      }
+      if (piece + 1 < count) descriptor = following;
+    }
+    this.#last = descriptor;
+    return room;
+  }
+
+  #writeDescriptor(descriptor: number, address: number, length: number, flags: number): void {
+    const { words32, word32 } = this.#descriptors;
+    const at = word32 + 4 * descriptor;
+    const low = address >>> 0;
+    const high = (address - low) / word32Range;
+    words32[at] = this.#swap ? swap32(high) : low;
+    words32[at + 1] = this.#swap ? swap32(low) : high;
+    words32[at + 2] = this.#swap ? swap32(length) : length;
+    words32[at + 3] = this.#swap ? swap16(flags) : flags;
   }
 
   publish(): boolean {
@@ -202,10 +210,10 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
 
   reap(): Cookie | undefined {
     if (this.#nextUsed === this.#seenUsed && !this.#moreUsed()) return undefined;
-    const { view, offset } = this.#used;
-    const slot = offset + 4 + 8 * (this.#nextUsed & this.#mask);
-    const id = view.getUint32(slot, this.#little);
-    const written = view.getUint32(slot + 4, this.#little);
+    const { words32, word32, swap } = this.#used;
+    const slot = word32 + 1 + 2 * (this.#nextUsed & this.#mask);
+    const id = swap ? swap32(words32[slot]) : words32[slot];
+    const written = swap ? swap32(words32[slot + 1]) : words32[slot + 1];
     if (id >= this.size) throw this.#violation("used-id-out-of-range", undefined, `id ${id} of ${this.size}`);
     const taken = this.#length[id];
     if (taken === 0) throw this.#violation("used-id-not-in-flight", id);
@@ -254,32 +262,6 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     for (const table of this.#tables) if (table !== undefined) this.#dma.free(table);
     this.#tables.length = 0;
     return cookies;
-  }
-
-  #put(address: number, length: number, flag: number): void {
-    const left = --this.#left;
-    const more = left > 0 ? DescriptorFlag.Next : 0;
-    if (this.#inTable) {
-      this.#write(this.#view, this.#at, address, length, flag | more, ++this.#tableNext);
-      this.#at += descriptorSize;
-      return;
-    }
-    const next = this.#next[this.#last];
-    this.#write(this.#view, this.#at, address, length, flag | more, next);
-    if (left > 0) {
-      this.#last = next;
-      this.#at = this.#descriptors.offset + next * descriptorSize;
-    }
-  }
-
-  #write(view: DataView, at: number, address: number, length: number, flags: number, next: number): void {
-    const little = this.#little;
-    const low = address >>> 0;
-    view.setUint32(at + this.#lowWord, low, little);
-    view.setUint32(at + this.#highWord, (address - low) / word32, little);
-    view.setUint32(at + 8, length, little);
-    view.setUint16(at + 12, flags, little);
-    view.setUint16(at + 14, next, little);
   }
 
   /** The indirect table of a head: made when first needed, replaced when a longer chain comes. */

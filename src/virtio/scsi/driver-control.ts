@@ -2,7 +2,7 @@
 import type { DmaBlock } from "../../memory/index.js";
 import { blockBytes } from "../../memory/index.js";
 import type { DriverLink } from "../../transport/index.js";
-import type { QueueDriver } from "../../virtqueue/index.js";
+import { ChainPieces, type QueueDriver } from "../../virtqueue/index.js";
 import {
   asyncRequest,
   asyncResponse,
@@ -84,12 +84,12 @@ export class ControlQueue {
 
   #submit(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (!this.#queue.begin(2)) break;
-      this.#waiting.shift();
       const { pending, responseLength } = next;
-      this.#queue.readable(pending.block.address, pending.requestLength);
-      this.#queue.writable(pending.block.address + pending.requestLength, responseLength);
-      this.#queue.commit(pending);
+      const pieces = new ChainPieces();
+      pieces.addReadable(pending.block.address, pending.requestLength);
+      pieces.addWritable(pending.block.address + pending.requestLength, responseLength);
+      if (!this.#queue.add(pieces, pending)) break;
+      this.#waiting.shift();
     }
     if (this.#queue.publish()) this.#link.transport.notify(this.#queue.index);
   }

@@ -2,7 +2,7 @@
 import { blockBytes, type DmaBlock } from "../../memory/index.js";
 import { decodeVirtioLun, lunOf, targetOf } from "../../scsi/index.js";
 import type { DriverLink } from "../../transport/index.js";
-import type { QueueDriver } from "../../virtqueue/index.js";
+import { ChainPieces, type QueueDriver } from "../../virtqueue/index.js";
 import { eventStructure, eventsMissed, ScsiEvent, TransportResetReason } from "./protocol.js";
 
 /** An event in words. */
@@ -31,6 +31,7 @@ export class EventReceiver {
   readonly #block: DmaBlock;
   readonly #bufferSize: number;
   readonly #count: number;
+  readonly #pieces = new ChainPieces();
   readonly #listeners = new Set<ScsiEventListener>();
 
   /** @param bufferSize event_info_size of the device; at least the structure's 16 bytes are given. */
@@ -74,9 +75,9 @@ export class EventReceiver {
   #give(buffer: number): void {
     const at = buffer * this.#bufferSize;
     blockBytes(this.#block).fill(0, at, at + this.#bufferSize);
-    if (!this.#queue.begin(1)) return;
-    this.#queue.writable(this.#block.address + at, this.#bufferSize);
-    this.#queue.commit(buffer);
+    this.#pieces.clear();
+    this.#pieces.addWritable(this.#block.address + at, this.#bufferSize);
+    this.#queue.add(this.#pieces, buffer);
   }
 
   #publish(): void {

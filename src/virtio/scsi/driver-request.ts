@@ -1,5 +1,6 @@
 /** One command of the driver half, reusable: the hot path's way to send commands without allocating. */
 import type { DmaBlock } from "../../memory/index.js";
+import { ChainPieces } from "../../virtqueue/index.js";
 import { requestHeader, responseHeader } from "./protocol.js";
 
 /** How a request ended on this side. */
@@ -10,11 +11,9 @@ export class ScsiRequest {
   address = -1;
   /** The CDB, as long as the device's cdb_size, in memory that the device reads. Zero what is not used. */
   readonly cdb: Uint8Array;
-  /** Data pieces: first `outPieces` that the device reads, then those it writes. */
-  readonly pieceAddresses: number[] = [];
-  readonly pieceLengths: number[] = [];
-  outPieces = 0;
-  pieces = 0;
+  /** The whole chain: header, data for the device, response, data from the device. */
+  readonly pieces = new ChainPieces();
+  #hasResponse = false;
   outcome: RequestOutcome = "idle";
   /** Called once when the request ends; `outcome` is then `done` or `failed`. */
   onEnd: ((request: ScsiRequest) => void) | undefined;
@@ -45,6 +44,7 @@ export class ScsiRequest {
     this.cdb = region.bytes.subarray(offset + requestHeader.size, offset + this.headerLength);
     const sense = this.responseOffset + responseHeader.size;
     this.sense = region.bytes.subarray(sense, sense + senseSize);
+    this.clearData();
   }
 
   /** Bytes of DMA memory that a request needs. */
@@ -54,26 +54,27 @@ export class ScsiRequest {
 
   /** Forgets the data pieces. */
   clearData(): void {
-    this.pieces = 0;
-    this.outPieces = 0;
+    this.pieces.clear();
+    this.pieces.addReadable(this.slot.address, this.headerLength);
+    this.#hasResponse = false;
   }
 
   /** Adds a piece that the device reads; before all pieces that it writes. */
   addOut(address: number, length: number): void {
-    if (this.pieces !== this.outPieces) throw new RangeError("data to the device comes before data from it");
-    this.outPieces++;
-    this.#add(address, length);
+    this.pieces.addReadable(address, length);
   }
 
   /** Adds a piece that the device writes. */
   addIn(address: number, length: number): void {
-    this.#add(address, length);
+    this.seal();
+    this.pieces.addWritable(address, length);
   }
 
-  #add(address: number, length: number): void {
-    this.pieceAddresses[this.pieces] = address;
-    this.pieceLengths[this.pieces] = length;
-    this.pieces++;
+  /** Puts the response behind the data for the device, if that was not done. Submitting does it. */
+  seal(): void {
+    if (this.#hasResponse) return;
+    this.pieces.addWritable(this.slot.address + this.responseOffset - this.slot.offset, this.responseLength);
+    this.#hasResponse = true;
   }
 }
 

@@ -209,23 +209,14 @@ export class VirtioScsiDriver {
   submit(request: ScsiRequest, queueIndex = 0): boolean {
     if (this.#failure !== undefined) throw this.#failure;
     const queue = this.#queues[queueIndex];
-    const { slot, pieces, outPieces } = request;
-    if (!queue.begin(2 + pieces)) return false;
+    const { slot } = request;
     const { view } = slot.region;
-    const tag = this.#nextTag;
-    this.#nextTag = (tag + 1) >>> 0;
-    view.setUint32(slot.offset + requestHeader.offset.id, tag, true);
+    request.seal();
+    view.setUint32(slot.offset + requestHeader.offset.id, this.#nextTag, true);
     // A device that writes nothing must not look like one that answered.
     view.setUint8(request.responseOffset + responseHeader.offset.response, ScsiResponse.Failure);
-    queue.readable(slot.address, request.headerLength);
-    for (let piece = 0; piece < outPieces; piece++) {
-      queue.readable(request.pieceAddresses[piece], request.pieceLengths[piece]);
-    }
-    queue.writable(slot.address + request.responseOffset - slot.offset, request.responseLength);
-    for (let piece = outPieces; piece < pieces; piece++) {
-      queue.writable(request.pieceAddresses[piece], request.pieceLengths[piece]);
-    }
-    queue.commit(request);
+    if (!queue.add(request.pieces, request)) return false;
+    this.#nextTag = (this.#nextTag + 1) >>> 0;
     request.outcome = "in-flight";
     return true;
   }
