@@ -1,0 +1,137 @@
+/**
+ * PCI interrupt lines as qtest can show them. Each chip set takes its own way, since qtest can intercept the unnamed
+ * inputs of one device only:
+ *
+ * | bridge | intercepted | what firmware would have done and we do |
+ * |---|---|---|
+ * | i440FX | I/O APIC | PIIX3 routing registers name an ISA line for each PCI line |
+ * | Articia S | first i8259 | VIA routing registers name an ISA line for each PCI line |
+ * | MV64361 | the processor | unmask the four general-purpose pins; their cause is latched and cleared by us |
+ */
+import type { BridgeDescription, ProcessorSpaces } from "../../pci/index.js";
+import { functionAddress, openConfigAccess } from "../../pci/index.js";
+import type { QmpClient } from "./qmp.js";
+import type { QtestClient } from "./qtest.js";
+
+/** Where the levels of one bridge's lines come from. */
+export interface LineSource {
+  /** Routes and unmasks the lines. Called once, before the first handler. */
+  prepare(): void;
+  /** True while the line is raised, or was since the last look. May cost a register access. */
+  look(line: number): boolean;
+}
+
+/** A function's pin. */
+export interface LinePlace {
+  readonly bridge: number;
+  readonly bus: number;
+  readonly slot: number;
+  /** 1–4: INTA# to INTD#, as in the function's Interrupt Pin register. */
+  readonly pin: number;
+}
+
+/** ISA lines that the four PCI lines are routed to where a south bridge lets us choose. None has a user while nothing runs. */
+const isaLines = [5, 7, 3, 4] as const;
+
+/** Which device of QEMU's object tree is intercepted for a board. @throws QemuError */
+export async function interceptedDevice(
+  bridges: readonly BridgeDescription[],
+  qmp: QmpClient,
+): Promise<string | undefined> {
+  const kind = bridges[0]?.kind;
+  if (kind === "i440fx") return "ioapic";
+  const type = kind === "articia" ? /^child<isa-i8259>$/ : /^child<.*-powerpc-cpu>$/;
+  const entries = (await qmp.execute("qom-list", { path: "/machine/unattached" })) as { name: string; type: string }[];
+  const numbers = entries
+    .filter((entry) => type.test(entry.type))
+    .map((entry) => Number(/^device\[(\d+)\]$/.exec(entry.name)?.[1]))
+    .sort((a, b) => a - b);
+  return numbers.length === 0 ? undefined : `/machine/unattached/device[${numbers[0]}]`;
+}
+
+/** The source for a bridge. Bridges of one chip share one. */
+export function lineSource(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: QtestClient): LineSource {
+  if (bridge.kind === "mv64361") return mv64361Pins(bridge, spaces, qtest);
+  return southBridgeLines(bridge, spaces, qtest);
+}
+
+/** VT82C686B function 0: 4-bit fields that route PIRQA–D. */
+const viaRouting: readonly (readonly [register: number, value: number])[] = [
+  [0x55, isaLines[0] << 4],
+  [0x56, (isaLines[2] << 4) | isaLines[1]],
+  [0x57, isaLines[3] << 4],
+];
+const viaSlot = 7;
+
+function southBridgeLines(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: QtestClient): LineSource {
+  return {
+    prepare() {
+      const config = openConfigAccess(spaces, bridge.config);
+      const { sense } = bridge.interrupts;
+      if (sense?.kind === "piix3") {
+        const south = functionAddress(bridge.bus, sense.slot, sense.function);
+        isaLines.forEach((isa, line) => {
+          config.write(south, sense.routing + line, 1, isa);
+        });
+        return;
+      }
+      const south = functionAddress(bridge.bus, viaSlot, 0);
+      for (const [register, value] of viaRouting) config.write(south, register, 1, value);
+    },
+    look(line) {
+      const isa = isaLines[line];
+      return qtest.takeRaised(isa) || qtest.lineLevel(isa);
+    },
+  };
+}
+
+/** MV64361 registers for interrupts, from the chip's base. */
+const mv64361 = {
+  /** CPU interrupt mask, causes 32–63. */
+  cpuMaskHigh: 0x1c,
+  /** Cause 57: general-purpose pins 8–15. */
+  pinsCause: 1 << 25,
+  pinCause: 0xf108,
+  pinMask: 0xf10c,
+} as const;
+
+/** The processor's external interrupt input, as QEMU numbers the inputs of a 74xx. */
+const externalInterrupt = 5;
+
+function mv64361Pins(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: QtestClient): LineSource {
+  const { sense, lines } = bridge.interrupts;
+  const registers = bridge.unit?.registers;
+  if (sense?.kind !== "mv64361" || registers === undefined) {
+    throw new RangeError(`${bridge.name}: the description does not say where its interrupt pins are`);
+  }
+  const { memorySpace } = spaces;
+  const pins = ((1 << lines) - 1) << sense.firstBit;
+  /** Pins that have risen and were not looked at since. */
+  let risen = 0;
+  /** Pins that were told of and may still be up: another function's request on the same pin makes no new edge. */
+  let held = 0;
+  return {
+    prepare() {
+      memorySpace.write32(registers + mv64361.pinCause, 0);
+      memorySpace.write32(registers + mv64361.pinMask, pins);
+      memorySpace.write32(registers + mv64361.cpuMaskHigh, mv64361.pinsCause);
+    },
+    look(line) {
+      const bit = 1 << (sense.firstBit + line);
+      if (qtest.takeRaised(externalInterrupt) || qtest.lineLevel(externalInterrupt)) {
+        risen |= memorySpace.read32(registers + mv64361.pinCause) & pins;
+        // Clearing the cause lowers the processor's input; a pin that rises again raises it again.
+        memorySpace.write32(registers + mv64361.pinCause, 0);
+      }
+      if ((risen & bit) !== 0) {
+        risen &= ~bit;
+        held |= bit;
+        return true;
+      }
+      if ((held & bit) === 0) return false;
+      if ((memorySpace.read32(sense.valueRegister) & bit) !== 0) return true;
+      held &= ~bit;
+      return false;
+    },
+  };
+}

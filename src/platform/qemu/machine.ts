@@ -1,0 +1,157 @@
+/**
+ * QEMU as a {@link Machine}: our drivers on QEMU's hardware, with QEMU's memory mapped into this process and the
+ * registers behind qtest.
+ */
+import type { RegisterWindow } from "../../bytes/index.js";
+import type { Board, Machine } from "../../machine/index.js";
+import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory, MemoryRegion } from "../../memory/index.js";
+import { diskProperties, driveNodes, type QemuAdapter, type QemuDisk } from "./drives.js";
+import { interceptedDevice } from "./interrupt-lines.js";
+import { QemuInterrupts } from "./interrupts.js";
+import { launchQemu, type QemuProcess } from "./launch.js";
+import type { QmpClient } from "./qmp.js";
+
+export interface QemuMachineOptions {
+  readonly board: Board;
+  /** A QEMU to use (`--qemu PATH`) instead of the one that is found. */
+  readonly qemuPath?: string | undefined;
+  /** Bytes, a multiple of 1 MiB; default what the board says. */
+  readonly ramSize?: number | undefined;
+  readonly adapters?: readonly QemuAdapter[] | undefined;
+  /** Further arguments for QEMU. */
+  readonly extraArguments?: readonly string[] | undefined;
+  /** Limit for QEMU's start and for each of its answers, milliseconds; default 10 000. */
+  readonly timeout?: number | undefined;
+}
+
+/** From here on a PC has other things than RAM below 4 GiB. */
+const largestPcRam = 0xc000_0000;
+const mebibyte = 1 << 20;
+/** `idle` looks again at once for so long, then sleeps 1 ms at a time, and after a while longer. Milliseconds. */
+const eagerFor = 1;
+const attentiveFor = 50;
+const longSleep = 4;
+
+/** Starts QEMU as `board`. @throws UnsupportedError (no such QEMU or machine), QemuError, RangeError */
+export async function startQemuMachine(options: QemuMachineOptions): Promise<QemuMachine> {
+  const { board } = options;
+  const ramSize = options.ramSize ?? board.defaultRamSize;
+  if (!Number.isSafeInteger(ramSize) || ramSize < 16 * mebibyte || ramSize % mebibyte !== 0) {
+    throw new RangeError(`memory must be whole MiB and at least 16 MiB, got ${ramSize} bytes`);
+  }
+  if (board.name === "pc" && ramSize > largestPcRam) throw new RangeError("a pc can have up to 3 GiB of memory here");
+  const qemu = await launchQemu({
+    board,
+    ramSize,
+    ...(options.qemuPath === undefined ? {} : { qemuPath: options.qemuPath }),
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+    adapters: options.adapters ?? [],
+    extraArguments: options.extraArguments ?? [],
+  });
+  try {
+    const device = await interceptedDevice(board.bridges, qemu.qmp);
+    if (device !== undefined) qemu.qtest.interceptInputs(device);
+    return new QemuMachine(board, qemu);
+  } catch (error) {
+    await qemu.close();
+    throw error;
+  }
+}
+
+export class QemuMachine implements Machine {
+  readonly board: Board;
+  readonly memorySpace: RegisterWindow;
+  readonly portSpace: RegisterWindow | undefined;
+  readonly memory: GuestMemory;
+  readonly dma: DmaMemory;
+  readonly interrupts: QemuInterrupts;
+  readonly #qemu: QemuProcess;
+  #hotplugged = 0;
+  #idles = 0;
+
+  /** Use {@link startQemuMachine}. */
+  constructor(board: Board, qemu: QemuProcess) {
+    this.board = board;
+    this.#qemu = qemu;
+    this.memorySpace = qemu.qtest.memorySpace();
+    this.portSpace = board.bridges.some((bridge) => bridge.config.space === "port")
+      ? qemu.qtest.portSpace()
+      : undefined;
+    const ram = new MemoryRegion(board.ramBase, qemu.ram.bytes, { shared: true });
+    this.memory = new GuestMemory([ram]);
+    // The lower quarter is where an operating system would be (and a PC's video memory and firmware are).
+    const dmaStart = Math.ceil(ram.size / 4 / mebibyte) * mebibyte;
+    const allocator = new DmaAllocator(this.memory, ram.base + dmaStart, ram.size - dmaStart);
+    this.dma = new GuestDma(this.memory, allocator);
+    this.interrupts = new QemuInterrupts(board.bridges, this, qemu.qtest, this.dma);
+  }
+
+  /** QEMU's monitor: hotplug, resizing and the like. */
+  get qmp(): QmpClient {
+    return this.#qemu.qmp;
+  }
+
+  /** The command that was started: program and arguments. */
+  get commandLine(): readonly string[] {
+    return this.#qemu.commandLine;
+  }
+
+  /** `10.0.2` */
+  get version(): string {
+    return this.#qemu.program.version;
+  }
+
+  /** Process number of QEMU. */
+  get pid(): number {
+    return this.#qemu.pid;
+  }
+
+  /** Register accesses (and other qtest commands) so far: what a driver's work costs here. */
+  get accesses(): number {
+    return this.#qemu.qtest.accesses;
+  }
+
+  /** The private folder with sockets and scratch layers; gone after {@link QemuMachine.close}. */
+  get folder(): string {
+    return this.#qemu.folder;
+  }
+
+  async idle(milliseconds: number): Promise<void> {
+    if ((++this.#idles & 0xfff) === 0) this.#qemu.trimLog();
+    const start = performance.now();
+    for (;;) {
+      const delivered = this.interrupts.deliver();
+      const elapsed = performance.now() - start;
+      if (delivered || elapsed < eagerFor) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (delivered || elapsed >= milliseconds) return;
+      if (elapsed < eagerFor) continue;
+      const nap = elapsed < attentiveFor ? 1 : longSleep;
+      await new Promise<void>((resolve) => setTimeout(resolve, Math.min(nap, milliseconds - elapsed)));
+    }
+  }
+
+  /**
+   * Plugs a disk into a virtio-scsi adapter. @param adapter index among the adapters the machine was started with.
+   * @returns what {@link QemuMachine.unplugDisk} takes. @throws QemuError
+   */
+  async plugDisk(adapter: number, disk: QemuDisk): Promise<string> {
+    const index = this.#hotplugged++;
+    const id = `plugged${index}`;
+    const { nodes, top } = driveNodes(disk, `${id}-disk`, this.#qemu.folder);
+    for (const node of nodes) await this.qmp.execute("blockdev-add", node);
+    await this.qmp.execute("device_add", { ...diskProperties(disk, index, top, `adapter${adapter}.0`), id });
+    return id;
+  }
+
+  /** Takes a disk out that {@link QemuMachine.plugDisk} put in; ends once QEMU says it is gone. @throws QemuError */
+  async unplugDisk(id: string): Promise<void> {
+    const gone = this.qmp.waitForEvent("DEVICE_DELETED", (event) => event.data["device"] === id);
+    gone.catch(() => {});
+    await this.qmp.execute("device_del", { id });
+    await gone;
+  }
+
+  close(): Promise<void> {
+    return this.#qemu.close();
+  }
+}
