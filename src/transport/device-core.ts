@@ -29,6 +29,11 @@ export interface DeviceCoreOptions {
   offersVersion1?: boolean;
   /** Ring features to offer. Default: all that exist. */
   ringFeatures?: bigint;
+  /**
+   * Index that rings start at instead of 0; for tests near the wrap, with a driver half that starts there too. A legacy
+   * device then leaves its queues alone until DRIVER_OK, since such rings are not zero when their address is written.
+   */
+  startIndex?: number;
   observer?: Observer | undefined;
 }
 
@@ -53,6 +58,7 @@ export class DeviceCore implements DeviceHost {
   readonly #guestEndianness: Endianness;
   readonly #observer: Observer | undefined;
   readonly #offered: bigint;
+  readonly #startIndex: number;
   readonly #config: DataView;
   readonly #running: (QueueDevice | undefined)[] = [];
   #signals: DeviceSignals | undefined;
@@ -66,7 +72,9 @@ export class DeviceCore implements DeviceHost {
     this.type = type;
     this.#memory = options.memory;
     this.#guestEndianness = options.guestEndianness ?? "little";
+    this.endianness = this.#guestEndianness;
     this.#observer = options.observer;
+    this.#startIndex = options.startIndex ?? 0;
     this.#offered = type.features | ring | (options.offersVersion1 === false ? 0n : featureSet(VERSION_1));
     this.#config = new DataView(new ArrayBuffer(type.configSize));
     this.queues = type.queueSizes.map((maxSize) => ({
@@ -86,9 +94,8 @@ export class DeviceCore implements DeviceHost {
 
   // What device types ask
 
-  get endianness(): Endianness {
-    return this.has(ringFeatures.VERSION_1) ? "little" : this.#guestEndianness;
-  }
+  /** Kept as a value, since every request asks for it. */
+  endianness: Endianness;
 
   has(feature: number): boolean {
     return hasFeature(this.#features, feature);
@@ -150,8 +157,8 @@ export class DeviceCore implements DeviceHost {
     if (select >= featureWords || (!legacy && (this.#status & DeviceStatus.FeaturesOk) !== 0)) return;
     const shift = BigInt(32 * select);
     const kept = this.#features & ~(0xffff_ffffn << shift);
-    this.#features = kept | (BigInt(value >>> 0) << shift);
-    if (legacy) this.#features &= this.offered(true);
+    const features = kept | (BigInt(value >>> 0) << shift);
+    this.#setFeatures(legacy ? features & this.offered(true) : features);
   }
 
   /**
@@ -166,6 +173,7 @@ export class DeviceCore implements DeviceHost {
     }
     if (legacy) {
       this.#status = wanted;
+      if (this.#startIndex !== 0 && (wanted & DeviceStatus.DriverOk) !== 0) this.#startQueues();
       return;
     }
     const before = this.#status;
@@ -173,16 +181,14 @@ export class DeviceCore implements DeviceHost {
     const newlySet = status & ~before;
     if ((newlySet & DeviceStatus.FeaturesOk) !== 0 && !this.#featuresAcceptable()) status &= ~DeviceStatus.FeaturesOk;
     this.#status = status;
-    if ((newlySet & DeviceStatus.DriverOk) !== 0) {
-      for (const index of this.queues.keys()) this.#startQueue(index);
-    }
+    if ((newlySet & DeviceStatus.DriverOk) !== 0) this.#startQueues();
   }
 
   /** Back to the state after power-on; nothing is in flight afterwards. */
   reset(): void {
     this.#running.length = 0;
     this.#status = 0;
-    this.#features = 0n;
+    this.#setFeatures(0n);
     for (const queue of this.queues) {
       queue.size = queue.maxSize;
       queue.vector = noVector;
@@ -197,7 +203,8 @@ export class DeviceCore implements DeviceHost {
     const queue = this.queues[index];
     if (queue === undefined || queue.enabled) return;
     queue.enabled = true;
-    if (legacy || (this.#status & DeviceStatus.DriverOk) !== 0) this.#startQueue(index);
+    const atOnce = legacy && this.#startIndex === 0;
+    if (atOnce || (this.#status & DeviceStatus.DriverOk) !== 0) this.#startQueue(index);
   }
 
   /** A legacy driver took the queue's address away. */
@@ -232,8 +239,17 @@ export class DeviceCore implements DeviceHost {
     this.type.writeConfig(this.#config, this.endianness, offset, length);
   }
 
+  #setFeatures(features: bigint): void {
+    this.#features = features;
+    this.endianness = hasFeature(features, ringFeatures.VERSION_1) ? "little" : this.#guestEndianness;
+  }
+
   #featuresAcceptable(): boolean {
     return (this.#features & ~this.offered(false)) === 0n && this.has(ringFeatures.VERSION_1);
+  }
+
+  #startQueues(): void {
+    for (const index of this.queues.keys()) this.#startQueue(index);
   }
 
   #startQueue(index: number): void {
@@ -249,6 +265,7 @@ export class DeviceCore implements DeviceHost {
         indirect: this.has(INDIRECT_DESC),
         eventIndex: this.has(EVENT_IDX),
         notifyOnEmpty: this.has(NOTIFY_ON_EMPTY),
+        startIndex: this.#startIndex,
         observer: this.#observer,
       });
     } catch (error) {

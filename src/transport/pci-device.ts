@@ -58,7 +58,8 @@ export class VirtioPciDevice {
       classCode: options.classCode,
       interruptPin: 1,
       bars,
-      capabilities: this.#msix === undefined ? modern : [...modern, this.#msix.capability].reverse(),
+      // Each capability is put in front of the list, as QEMU's devices have it.
+      capabilities: [...modern, ...(this.#msix === undefined ? [] : [this.#msix.capability])].reverse(),
       ...(this.#msix === undefined ? {} : { msix: this.#msix }),
       onReset: () => {
         this.#setIsr(0);

@@ -20,10 +20,12 @@ export interface EmbeddedVirtioOptions {
   classCode: number;
   /** Register interfaces. Default what the board's operating system expects. */
   flavour?: VirtioPciFlavour;
-  /** MSI-X vectors. */
+  /** MSI-X vectors. Default: one for the configuration and each queue; none on a board without message interrupts. */
   vectors?: number;
   /** Ring features that the device offers. */
   ringFeatures?: bigint;
+  /** Index that rings start at; for tests. */
+  startIndex?: number;
   /** Default the next free one of the board. */
   slot?: number;
 }
@@ -63,8 +65,12 @@ export class EmbeddedMachine implements Machine {
   /** Puts a virtio device into a slot. @throws RangeError when the board has no slot left. */
   plugVirtio(type: DeviceType, options: EmbeddedVirtioOptions): VirtioPciDevice {
     const { slot, ...rest } = options;
+    const place = this.board.adapters;
+    // Without message interrupts a board's firmware and systems know of no MSI-X.
+    const messages = place !== undefined && this.board.bridges[place.bridge].messageInterrupts;
     const device = new VirtioPciDevice(type, {
-      flavour: this.board.adapters?.virtio ?? "transitional",
+      flavour: place?.virtio ?? "transitional",
+      ...(messages ? {} : { vectors: 0 }),
       ...rest,
       memory: this.memory,
       guestEndianness: this.board.endianness,
