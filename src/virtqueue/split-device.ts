@@ -133,7 +133,8 @@ export class SplitDevice implements QueueDevice {
     if (now === old) return false;
     this.#used.store(1, now);
     this.#publishedUsed = now;
-    if (this.#notifyOnEmpty && this.#inFlight === 0 && !this.#moreAvailable()) return true;
+    // Only looked at here: an index that jumped is `pop`'s to name, publishing never throws.
+    if (this.#notifyOnEmpty && this.#inFlight === 0 && this.#available.load(1) === this.#nextAvailable) return true;
     // The index store above and the load below are a store-load pair: RingPart orders them where it matters.
     if (this.#eventIndex) return needsEvent(this.#available.load(2 + this.size), now, old);
     return (this.#available.load(0) & noInterruptFlag) === 0;
