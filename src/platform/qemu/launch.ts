@@ -101,9 +101,10 @@ export class QemuProcess {
   }
 
   async #close(): Promise<void> {
+    const patience = this.qtest.isBroken ? 0 : 5000;
     this.qtest.close();
     this.qmp.close();
-    await endProcess(this.#child, 5000);
+    await endProcess(this.#child, patience);
     this.ram.close();
     closeSync(this.#log);
     await this.#keeper.release();
@@ -157,9 +158,8 @@ export async function launchQemu(options: LaunchOptions): Promise<QemuProcess> {
     const lastWords = () => lastWordsOf(log);
     const connected = socket;
     undo.push(() => connected.close());
-    const qmp = await QmpClient.open(monitor.peer, { timeout, lastWords });
+    const { qmp, qtest } = await negotiate(monitor.peer, connected, { timeout, lastWords });
     undo.push(() => qmp.close());
-    const qtest = new QtestClient(connected, { timeout, lastWords });
     listener.close();
     monitor.close();
     child.unref();
@@ -167,6 +167,22 @@ export async function launchQemu(options: LaunchOptions): Promise<QemuProcess> {
   } catch (error) {
     for (const step of undo.reverse()) await step();
     throw error;
+  }
+}
+
+/** First words on both sockets. QEMU connects before it looks at its devices: what is wrong with those shows here. */
+async function negotiate(
+  monitor: Socket,
+  registers: UnixSocket,
+  options: { timeout: number; lastWords: () => string },
+): Promise<{ qmp: QmpClient; qtest: QtestClient }> {
+  let qmp: QmpClient | undefined;
+  try {
+    qmp = await QmpClient.open(monitor, options);
+    return { qmp, qtest: new QtestClient(registers, options) };
+  } catch (error) {
+    qmp?.close();
+    throw new QemuError(`QEMU did not start: ${options.lastWords() || (error as Error).message}`);
   }
 }
 

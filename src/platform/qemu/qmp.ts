@@ -123,7 +123,7 @@ export class QmpClient {
   #takeMessage(line: string): void {
     let message: Record<string, unknown>;
     try {
-      message = JSON.parse(line) as Record<string, unknown>;
+      message = Object(JSON.parse(line)) as Record<string, unknown>;
     } catch {
       this.#fail("QEMU's monitor sent something that is not JSON");
       return;

@@ -48,6 +48,11 @@ export class QtestClient {
     return this.#bigEndian ? "big" : "little";
   }
 
+  /** QEMU ended, hung or talked nonsense; no command works any more. */
+  get isBroken(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /**
    * Sends one command and waits for its answer.
    * @returns what stands after `OK`, without the space. Interrupt lines that come before it are kept.
@@ -77,11 +82,12 @@ export class QtestClient {
   /** Takes in interrupt lines that have arrived, without waiting. @throws QemuError when QEMU has ended. */
   poll(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    while (this.#receiveNow()) {
+    // What came behind the last answer is already here.
+    do {
       for (let line = this.#takeLine(); line !== undefined; line = this.#takeLine()) {
         if (!this.#takeInterrupt(line)) throw this.#fail(`QEMU sent "${line.slice(0, 80)}" without being asked`);
       }
-    }
+    } while (this.#receiveNow());
   }
 
   /** Sends the inputs of an interrupt controller (a path in QEMU's object tree) here instead of there. One per QEMU. */
