@@ -5,3 +5,4 @@ export * from "./boards.js";
 export * from "./machine.js";
 export * from "./pc.js";
 export * from "./pegasos2.js";
+export * from "./settle.js";

@@ -21,6 +21,11 @@ export interface LinkOptions {
   resetTimeout?: number;
   /** Index that rings start at; for tests. Needs a device half that starts there too. */
   startIndex?: number;
+  /**
+   * What a used length above a chain's room means. Default: a violation, on legacy devices a number to cut (they put
+   * other values there, virtio 1.2 §2.7.8.2).
+   */
+  excessUsedLength?: "violation" | "cut";
   observer?: Observer | undefined;
 }
 
@@ -84,7 +89,7 @@ export class DriverLink {
       indirect: this.has(ringFeatures.INDIRECT_DESC),
       eventIndex: this.has(ringFeatures.EVENT_IDX),
       dma: transport.dma,
-      excessUsedLength: transport.isLegacy ? "cut" : "violation",
+      excessUsedLength: this.#options.excessUsedLength ?? (transport.isLegacy ? "cut" : "violation"),
       startIndex: this.#options.startIndex ?? 0,
       observer: this.#options.observer,
     });

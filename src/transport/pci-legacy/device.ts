@@ -1,4 +1,4 @@
-import { type RegisterWindow, windowOf } from "../../bytes/index.js";
+import { lowBytes, type RegisterWindow, windowOf } from "../../bytes/index.js";
 import { layoutAt, legacyLayout } from "../../virtqueue/index.js";
 import type { DeviceCore } from "../device-core.js";
 import { noVector } from "../status.js";
@@ -64,7 +64,7 @@ export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): 
     (offset, width) => {
       const config = legacyConfigOffset(platform.msixEnabled);
       if (offset >= config) return core.readConfig(offset - config, width);
-      return header(offset) ?? 0;
+      return lowBytes(header(offset) ?? 0, width);
     },
     (offset, width, value) => {
       const config = legacyConfigOffset(platform.msixEnabled);

@@ -1,4 +1,4 @@
-import { type AccessWidth, type RegisterWindow, windowOf } from "../../bytes/index.js";
+import { type AccessWidth, lowBytes, type RegisterWindow, windowOf } from "../../bytes/index.js";
 import type { PciCapability } from "../../pci/index.js";
 import { isQueueSize } from "../../virtqueue/index.js";
 import type { DeviceCore } from "../device-core.js";
@@ -38,7 +38,7 @@ export function modernDeviceWindow(core: DeviceCore, platform: ModernPlatform): 
   return windowOf(
     (offset, width) => {
       const inside = offset % structureSize;
-      if (place(offset) === modernLayout.common) return common.read(inside);
+      if (place(offset) === modernLayout.common) return lowBytes(common.read(inside), width);
       if (place(offset) === isr) return inside === 0 ? platform.takeIsr() : 0;
       if (place(offset) === device) return core.readConfig(inside, width);
       return 0;

@@ -135,6 +135,8 @@ export class VirtioScsiDriver {
       },
       ...(options.maxQueueSize === undefined ? {} : { maxQueueSize: options.maxQueueSize }),
       ...(options.startIndex === undefined ? {} : { startIndex: options.startIndex }),
+      // QEMU (seen with 7.2 and 10.0) counts data that it read as written; the residual tells what was moved.
+      excessUsedLength: "cut",
       observer: options.observer,
     });
     try {
