@@ -26,6 +26,11 @@ export function writeRegister(window: RegisterWindow, offset: number, width: Acc
   else window.write32(offset, value);
 }
 
+/** The low `width` bytes of `value`: what a narrow read of a wider register gives. */
+export function lowBytes(value: number, width: AccessWidth): number {
+  return width === 4 ? value >>> 0 : value & (width === 2 ? 0xffff : 0xff);
+}
+
 /** A window made of two functions that take the width. */
 export function windowOf(
   read: (offset: number, width: AccessWidth) => number,

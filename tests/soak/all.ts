@@ -1,0 +1,9 @@
+import { commands } from "./commands.js";
+import { registers } from "./registers.js";
+import { restlessRings, rings } from "./rings.js";
+import type { Soak } from "./soak.js";
+import { stack } from "./stack.js";
+import { restlessUsedRings, usedRings } from "./used-rings.js";
+
+/** Every soak, in the order in which they are run. */
+export const soaks: readonly Soak[] = [rings, restlessRings, usedRings, restlessUsedRings, registers, commands, stack];

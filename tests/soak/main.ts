@@ -1,0 +1,93 @@
+/**
+ * `npm run soak -- [--seconds N] [--rounds N] [--seed N] [--from N] [name…]`: runs the soaks at length, each for
+ * `--seconds` (default 20). Prints the seed and, when one fails, the command that repeats the failing round; exit
+ * status 1 then, 2 for a wrong call.
+ */
+import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
+import { soaks } from "./all.js";
+import { formatReport, repeatCommand, type SoakReport } from "./soak.js";
+import type { WorkerInput } from "./worker.js";
+
+/** A round that takes longer than this hangs. */
+const roundLimitSeconds = 60;
+
+type WorkerOutput = { report: SoakReport } | { failure: string };
+
+/** Runs one soak in its thread; the text to print, and whether it was good. */
+function runInThread(name: string, options: WorkerInput["options"]): Promise<{ good: boolean; text: string }> {
+  const heartbeat = new Int32Array(new SharedArrayBuffer(4)).fill(-1);
+  const input: WorkerInput = { name, options, heartbeat };
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: input });
+  return new Promise((resolve) => {
+    let seen = -1;
+    let since = performance.now();
+    const end = (good: boolean, text: string) => {
+      clearInterval(watch);
+      void worker.terminate();
+      resolve({ good, text });
+    };
+    const watch = setInterval(() => {
+      const round = Atomics.load(heartbeat, 0);
+      if (round !== seen) {
+        seen = round;
+        since = performance.now();
+      } else if (performance.now() - since > roundLimitSeconds * 1000) {
+        const repeat = repeatCommand(name, options.seed, seen);
+        end(false, `${name}: round ${seen} takes more than ${roundLimitSeconds} s\nrepeat with: ${repeat}`);
+      }
+    }, 1000);
+    worker.on("message", (output: WorkerOutput) => {
+      if ("report" in output) end(true, formatReport(output.report));
+      else end(false, output.failure);
+    });
+    worker.on("error", (error) => {
+      const repeat = repeatCommand(name, options.seed, Atomics.load(heartbeat, 0));
+      end(false, `${name}: uncaught ${error instanceof Error ? (error.stack ?? error.message) : error}\n${repeat}`);
+    });
+  });
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(2);
+}
+
+function readArguments() {
+  const names = { seconds: "string", rounds: "string", seed: "string", from: "string" } as const;
+  const options = Object.fromEntries(Object.entries(names).map(([name, type]) => [name, { type }]));
+  try {
+    return parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const { values, positionals } = readArguments();
+const number = (name: string): number | undefined => {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0) fail(`--${name} must be a number, got ${text}`);
+  return value;
+};
+const unknown = positionals.find((name) => soaks.every((soak) => soak.name !== name));
+if (unknown !== undefined) fail(`no soak called ${unknown}: one of ${soaks.map((soak) => soak.name).join(", ")}`);
+
+const seed = number("seed") ?? Math.floor(Math.random() * 2 ** 31);
+const rounds = number("rounds");
+const seconds = number("seconds") ?? (rounds === undefined ? 20 : undefined);
+const options: WorkerInput["options"] = {
+  seed,
+  from: number("from") ?? 0,
+  ...(rounds === undefined ? {} : { rounds }),
+  ...(seconds === undefined ? {} : { seconds }),
+};
+let failures = 0;
+for (const soak of soaks) {
+  if (positionals.length > 0 && !positionals.includes(soak.name)) continue;
+  const { good, text } = await runInThread(soak.name, options);
+  process.stdout.write(`${text}\n`);
+  if (!good) failures++;
+}
+process.exitCode = failures > 0 ? 1 : 0;
