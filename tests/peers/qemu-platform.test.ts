@@ -201,7 +201,7 @@ for (const board of Object.values(boards)) {
           assert.equal((await read(7, data)).status, 0);
           assert.ok(data.every((byte) => byte === 0x5a));
           const command = { "command-line": 'qemu-io -d adapter0-unit0 "write -P 0xc3 3584 512"' };
-          assert.match(`${await machine.qmp.execute("human-monitor-command", command)}`, /^(wrote 512\/512.*|)/);
+          await machine.qmp.execute("human-monitor-command", command);
           assert.equal((await read(7, data)).status, 0);
           assert.ok(data.every((byte) => byte === 0xc3));
           const bad = await read(100, data);
@@ -218,6 +218,39 @@ for (const board of Object.values(boards)) {
       assert.ok(after.every((byte) => byte === 0x5a));
     });
   }
+
+  test(
+    `${board.name}: no INTx interrupt is lost in 1 200 reads, four at a time on each of two adapters`,
+    { skip },
+    () =>
+      withMachine(board, [scsi, scsi], async (machine) => {
+        const found = findVirtioAdapters(machine);
+        const drivers: VirtioScsiDriver[] = [];
+        for (const { fn } of found) {
+          drivers.push(await VirtioScsiDriver.open(openAdapter(machine, fn, { prefer: "intx" }), { timeout: 2000 }));
+        }
+        let running = true;
+        const pump = (async () => {
+          while (running) await machine.idle(20);
+        })();
+        try {
+          for (const driver of drivers) await driver.execute(unitAddress(0, 0), new Uint8Array(6));
+          const reader = async (driver: VirtioScsiDriver) => {
+            const data = new Uint8Array(512);
+            for (let n = 0; n < 150; n++) {
+              data.fill(0);
+              const command = new Uint8Array([0x28, 0, 0, 0, 0, n, 0, 0, 1, 0]);
+              assert.equal((await driver.execute(unitAddress(0, 0), command, { dataIn: data })).status, 0);
+              assert.ok(data[0] === 0x5a && data[511] === 0x5a);
+            }
+          };
+          await Promise.all(drivers.flatMap((driver) => [1, 2, 3, 4].map(() => reader(driver))));
+        } finally {
+          running = false;
+          await pump;
+        }
+      }),
+  );
 
   test(`${board.name}: a QEMU that is killed in the middle is a clear error at once, for registers, idle and monitor`, {
     skip,

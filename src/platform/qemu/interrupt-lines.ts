@@ -6,7 +6,7 @@
  * |---|---|---|
  * | i440FX | I/O APIC | PIIX3 routing registers name an ISA line for each PCI line |
  * | Articia S | first i8259 | VIA routing registers name an ISA line for each PCI line |
- * | MV64361 | the processor | unmask the four general-purpose pins; their cause is latched and cleared by us |
+ * | MV64361 | the processor | unmask the four general-purpose pins; their latched cause is cleared, their level read |
  */
 import type { BridgeDescription, ProcessorSpaces } from "../../pci/index.js";
 import { functionAddress, openConfigAccess } from "../../pci/index.js";
@@ -92,6 +92,8 @@ const mv64361 = {
   /** Cause 57: general-purpose pins 8–15. */
   pinsCause: 1 << 25,
   pinCause: 0xf108,
+  /** Cause bits of pins that carry no PCI line. */
+  lowPins: 0x1ff,
   pinMask: 0xf10c,
 } as const;
 
@@ -106,25 +108,30 @@ function mv64361Pins(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: 
   }
   const { memorySpace } = spaces;
   const pins = ((1 << lines) - 1) << sense.firstBit;
-  /** Pins that have risen and were not looked at since. */
-  let risen = 0;
+  /** Pins that were up when last looked at and not told of since. */
+  let fresh = 0;
   /** Pins that were told of and may still be up: another function's request on the same pin makes no new edge. */
   let held = 0;
+  const acknowledge = () => {
+    // QEMU (7.2 to 10.0) stores what is written, and lowers the processor's input only when low cause bits fall.
+    memorySpace.write32(registers + mv64361.pinCause, mv64361.lowPins);
+    memorySpace.write32(registers + mv64361.pinCause, 0);
+  };
   return {
     prepare() {
-      memorySpace.write32(registers + mv64361.pinCause, 0);
+      acknowledge();
       memorySpace.write32(registers + mv64361.pinMask, pins);
       memorySpace.write32(registers + mv64361.cpuMaskHigh, mv64361.pinsCause);
     },
     look(line) {
       const bit = 1 << (sense.firstBit + line);
       if (qtest.takeRaised(externalInterrupt) || qtest.lineLevel(externalInterrupt)) {
-        risen |= memorySpace.read32(registers + mv64361.pinCause) & pins;
-        // Clearing the cause lowers the processor's input; a pin that rises again raises it again.
-        memorySpace.write32(registers + mv64361.pinCause, 0);
+        // In this order nothing is lost: a pin that rises after the acknowledgement raises the input again.
+        acknowledge();
+        fresh |= memorySpace.read32(sense.valueRegister) & pins;
       }
-      if ((risen & bit) !== 0) {
-        risen &= ~bit;
+      if ((fresh & bit) !== 0) {
+        fresh &= ~bit;
         held |= bit;
         return true;
       }

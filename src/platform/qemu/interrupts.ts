@@ -12,6 +12,8 @@ interface AttachedLine {
   readonly source: LineSource;
   readonly line: number;
   readonly handler: () => void;
+  /** As seen in this round of deliveries. */
+  raised: boolean;
 }
 
 interface AttachedMessage {
@@ -54,7 +56,12 @@ export class QemuInterrupts implements Interrupts {
       source.prepare();
       this.#sources.set(key, source);
     }
-    const attached: AttachedLine = { source, line: (place.slot + place.pin - 1 + offset) % lines, handler };
+    const attached: AttachedLine = {
+      source,
+      line: (place.slot + place.pin - 1 + offset) % lines,
+      handler,
+      raised: false,
+    };
     this.#lines = [...this.#lines, attached];
     return () => {
       this.#lines = this.#lines.filter((other) => other !== attached);
@@ -95,16 +102,16 @@ export class QemuInterrupts implements Interrupts {
     const lines = this.#lines;
     if (lines.length === 0) return any;
     // First all levels, then the handlers: several functions may share a line, and one handler lowers it for all.
-    const raised = new Map<LineSource, Map<number, boolean>>();
-    for (const { source, line } of lines) {
-      let levels = raised.get(source);
-      if (levels === undefined) raised.set(source, (levels = new Map()));
-      if (!levels.has(line)) levels.set(line, source.look(line));
+    for (let index = 0; index < lines.length; index++) {
+      const { source, line } = lines[index];
+      let first = 0;
+      while (lines[first].source !== source || lines[first].line !== line) first++;
+      lines[index].raised = first < index ? lines[first].raised : source.look(line);
     }
-    for (const { source, line, handler } of lines) {
-      if (raised.get(source)?.get(line) !== true) continue;
+    for (let index = 0; index < lines.length; index++) {
+      if (!lines[index].raised) continue;
       any = true;
-      handler();
+      lines[index].handler();
     }
     return any;
   }
