@@ -1,6 +1,6 @@
 /**
  * READ(10) of 4 KiB through driver, ring, device, target and memory store, in one thread, at the ring level of the
- * driver: what a request costs above the bare copy of its data.
+ * driver.
  */
 import { boards, findVirtioAdapters, openAdapter } from "../src/machine/index.js";
 import { Scatter } from "../src/memory/index.js";
@@ -8,19 +8,26 @@ import { EmbeddedMachine } from "../src/platform/embedded/index.js";
 import { cdb, Disk, ScsiBus, unitAddress } from "../src/scsi/index.js";
 import { MemoryStore } from "../src/storage/index.js";
 import { VirtioScsiDevice, VirtioScsiDriver } from "../src/virtio/index.js";
-
-export interface ScsiReadResult {
-  /** Nanoseconds of processor time for a READ(10), and for copying 4 KiB from the same places to the same places. */
-  readonly request: number;
-  readonly copy: number;
-}
+import { countScavenges, processorTime } from "./compare.js";
 
 const blockBytes = 4096;
 const storeBytes = 16 << 20;
 const depth = 32;
 
-/** Measures `rounds` batches of 32 READ(10) commands. */
-export async function scsiRead(rounds: number): Promise<ScsiReadResult> {
+export interface ScsiLoop {
+  /** Sends `batches` of 32 commands. @throws Error when one fails. */
+  run(batches: number): void;
+  /** Nanoseconds of processor time for a command. */
+  measureRequests(batches: number): number;
+  /** Nanoseconds for copying 4 KiB between as many places, and nothing else. */
+  measureCopies(count: number): number;
+  /** Minor garbage collections while `requests` commands run. */
+  countScavenges(requests: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Brings up a PC with one disk in memory, and 32 requests that are used again and again. */
+export async function openScsiLoop(): Promise<ScsiLoop> {
   const machine = new EmbeddedMachine(boards.pc, { ramSize: 64 << 20 });
   const store = new MemoryStore(storeBytes);
   // Every block is there: reading zeros from a hole would be a different, cheaper thing.
@@ -34,16 +41,16 @@ export async function scsiRead(rounds: number): Promise<ScsiReadResult> {
   const requests = Array.from({ length: depth }, (_, index) => {
     const request = driver.acquireRequest();
     driver.address(request, unitAddress(0, 0));
-    request.cdb.set(cdb.read10(index * 8, 8));
+    request.cdb.set(cdb.read10(0, 8));
     request.addIn(data.address + index * blockBytes, blockBytes);
     return request;
   });
-  let failed = 0;
-  const run = (count: number) => {
-    for (let round = 0; round < count; round++) {
+  const run = (batches: number) => {
+    let failed = 0;
+    for (let batch = 0; batch < batches; batch++) {
       for (let index = 0; index < depth; index++) {
         const request = requests[index];
-        const lba = ((round * depth + index) & 4095) * 8;
+        const lba = ((batch * depth + index) & 4095) * 8;
         request.cdb[4] = lba >>> 8;
         request.cdb[5] = lba;
         if (!driver.submit(request)) failed++;
@@ -52,19 +59,22 @@ export async function scsiRead(rounds: number): Promise<ScsiReadResult> {
       driver.poll();
       for (let index = 0; index < depth; index++) if (requests[index].status !== 0) failed++;
     }
+    if (failed > 0) throw new Error(`${failed} requests failed`);
   };
-  run(3000);
-  const request = measure(() => run(rounds)) / (rounds * depth);
-  const copy = bareCopy(rounds * depth);
-  await driver.close();
-  await machine.close();
-  if (failed > 0) throw new Error(`${failed} requests failed`);
-  return { request, copy };
+  return {
+    run,
+    measureRequests: (batches) => processorTime(() => run(batches)) / (batches * depth),
+    measureCopies: bareCopy,
+    countScavenges: (count) => countScavenges(() => run(1000), Math.ceil(count / (1000 * depth))),
+    async close() {
+      await driver.close();
+      await machine.close();
+    },
+  };
 }
 
-/** The same 4 KiB moves between the same amounts of memory, and nothing else. */
 function bareCopy(count: number): number {
-  const source = new Uint8Array(storeBytes);
+  const source = new Uint8Array(storeBytes).fill(0x5a);
   const target = new Uint8Array(depth * blockBytes);
   const views = Array.from({ length: storeBytes / blockBytes }, (_, index) =>
     source.subarray(index * blockBytes, (index + 1) * blockBytes),
@@ -72,13 +82,6 @@ function bareCopy(count: number): number {
   const run = (rounds: number) => {
     for (let round = 0; round < rounds; round++) target.set(views[round & 4095], (round & 31) * blockBytes);
   };
-  run(100_000);
-  return measure(() => run(count)) / count;
-}
-
-function measure(work: () => void): number {
-  const start = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) * 1000;
+  run(50_000);
+  return processorTime(() => run(count)) / count;
 }

@@ -1,0 +1,17 @@
+/** The benchmarks of README's table, for `ringside bench`. Each prints its lines; none is a test. */
+import { benchDiscovery } from "./discovery.js";
+import { benchRing } from "./ring.js";
+import { benchScsi } from "./scsi.js";
+
+export interface Benchmark {
+  readonly name: string;
+  /** One line for people. */
+  readonly title: string;
+  run(print: (line: string) => void): Promise<void>;
+}
+
+export const benchmarks: readonly Benchmark[] = [
+  { name: "ring", title: "ring round trip against the same loop in C", run: benchRing },
+  { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
+  { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
+];

@@ -1,0 +1,71 @@
+/** `ringside bench ring`: the ring round trip against the same work in C. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { median } from "./compare.js";
+import { type RingLoopOptions, ringRoundTrip } from "./ring-round-trip.js";
+
+const rounds = 5;
+const perRound = 3_000_000;
+
+const variants: readonly { name: string; options: Omit<RingLoopOptions, "rounds"> }[] = [
+  { name: "direct", options: { indirect: false, eventIndex: false, endianness: "little", shared: false } },
+  { name: "direct, event index", options: { indirect: false, eventIndex: true, endianness: "little", shared: false } },
+  { name: "indirect", options: { indirect: true, eventIndex: false, endianness: "little", shared: false } },
+  { name: "indirect, event index", options: { indirect: true, eventIndex: true, endianness: "little", shared: false } },
+  { name: "direct, big-endian", options: { indirect: false, eventIndex: false, endianness: "big", shared: false } },
+  {
+    name: "direct, shared memory",
+    options: { indirect: false, eventIndex: false, endianness: "little", shared: true },
+  },
+];
+
+/** The C yardstick, built from bench/ring-loop.c. */
+export class RingLoopInC {
+  readonly #folder = mkdtempSync(join(tmpdir(), "ringside-bench-"));
+  readonly #program = join(this.#folder, "ring-loop");
+
+  /** @throws Error when there is no C compiler. */
+  constructor() {
+    execFileSync("cc", ["-O2", "-o", this.#program, source("ring-loop.c")]);
+  }
+
+  /** Nanoseconds per round trip. */
+  run(): number {
+    return Number.parseFloat(execFileSync(this.#program, { encoding: "utf8" }));
+  }
+
+  close(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A file of bench/ in the checkout: compiled code lies one folder deeper. */
+function source(name: string): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const beside = join(here, name);
+  return existsSync(beside) ? beside : join(here, "..", "..", "bench", name);
+}
+
+export async function benchRing(print: (line: string) => void): Promise<void> {
+  const yardstick = new RingLoopInC();
+  try {
+    print(`ring round trip, chain of 3 descriptors, medians of ${rounds} alternating rounds`);
+    const inC: number[] = [];
+    const ours = new Map<string, number[]>(variants.map(({ name }) => [name, []]));
+    for (let round = 0; round < rounds; round++) {
+      inC.push(yardstick.run());
+      for (const { name, options } of variants) ours.get(name)?.push(ringRoundTrip({ ...options, rounds: perRound }));
+    }
+    const base = median(inC);
+    print(`  C, -O2                   ${base.toFixed(1).padStart(7)} ns`);
+    for (const [name, values] of ours) {
+      const value = median(values);
+      print(`  ${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns   ${(value / base).toFixed(1)} × C`);
+    }
+  } finally {
+    yardstick.close();
+  }
+}
