@@ -1,0 +1,56 @@
+/** Values of options, as text from the command line. Each throws commander's error, which names the option. */
+import { InvalidArgumentError } from "commander";
+import { type TraceCategory, traceCategories } from "../observe/index.js";
+
+const units: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const smallestRam = 16 * 2 ** 20;
+const largestRam = 2 * 2 ** 30;
+
+/** `64M`, `1G`, `268435456`: bytes, whole MiB within 16 MiB…2 GiB. */
+export function parseRamSize(text: string): number {
+  const match = /^(\d{1,12})([kmg]?)(i?b)?$/i.exec(text);
+  const size = match === null ? Number.NaN : Number(match[1]) * units[match[2].toLowerCase()];
+  if (size >= smallestRam && size <= largestRam && size % 2 ** 20 === 0) return size;
+  throw new InvalidArgumentError("Give whole MiB from 16M to 2G, such as 256M.");
+}
+
+/** A seed of 32 bits. */
+export function parseSeed(text: string): number {
+  const seed = /^(\d{1,10}|0x[0-9a-f]{1,8})$/i.test(text) ? Number(text) : Number.NaN;
+  if (seed <= 0xffff_ffff) return seed;
+  throw new InvalidArgumentError("Give a number within 0…4294967295.");
+}
+
+const selectable = traceCategories.filter((name) => name === "registers" || name === "ring" || name === "scsi");
+
+/** What `--trace` alone shows. */
+export const everyTrace = selectable.join(",");
+
+/** `registers,ring,scsi`, or any of them. Violations and faults come with each. */
+export function parseTrace(text: string): TraceCategory[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.some((name) => !isTraceName(name))) {
+    throw new InvalidArgumentError(`Give one or more of ${selectable.join(", ")}, separated by commas.`);
+  }
+  return [...new Set<TraceCategory>([...(names as TraceCategory[]), "violation", "fault"])];
+}
+
+function isTraceName(name: string): boolean {
+  return (selectable as readonly string[]).includes(name);
+}
+
+/** Keeps a bare `--trace` from taking the image that follows it for its categories. */
+export function separateTrace(words: readonly string[]): string[] {
+  return words.map((word, index) => {
+    const isBare = word === "--trace" && !isTraceName((words[index + 1] ?? "").split(",")[0]);
+    return isBare ? `--trace=${everyTrace}` : word;
+  });
+}
+
+/** A number of bytes up to 64 MiB. */
+export function parseByteCount(text: string): number {
+  const match = /^(\d{1,9})([km]?)$/i.exec(text);
+  const count = match === null ? Number.NaN : Number(match[1]) * units[match[2].toLowerCase()];
+  if (count <= 64 * 2 ** 20) return count;
+  throw new InvalidArgumentError("Give a number of bytes up to 64M.");
+}

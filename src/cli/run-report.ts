@@ -1,0 +1,70 @@
+/** What `ringside run` found: the object that `--json` prints. Programs rely on these names. */
+import type { InterruptMode } from "../transport/index.js";
+
+export interface RunReport {
+  readonly machine: string;
+  readonly platform: string;
+  /** Of the random places and patterns. */
+  readonly seed: number;
+  readonly adapters: readonly AdapterReport[];
+}
+
+export interface AdapterReport {
+  /** `virtio-scsi` */
+  readonly kind: string;
+  /** `pci-modern`, `pci-legacy` */
+  readonly transport: string;
+  /** Where the adapter is: bridge, bus, slot and function. */
+  readonly place: string;
+  readonly interrupts: InterruptMode;
+  /** Negotiated features by name. */
+  readonly features: readonly string[];
+  /** In the order of the command line. */
+  readonly units: readonly UnitReport[];
+}
+
+export interface UnitReport {
+  readonly unit: number;
+  readonly target: number;
+  readonly lun: number;
+  /** Bytes. */
+  readonly blockSize: number;
+  readonly physicalBlockSize: number;
+  readonly blocks: number;
+  readonly vendor: string;
+  readonly product: string;
+  readonly revision: string;
+  readonly serial?: string;
+  /** Path as given; missing for the sample disk. */
+  readonly image?: string;
+  readonly readOnly: boolean;
+  /** `rdb`, `gpt`, `mbr`, `none` */
+  readonly scheme: string;
+  readonly partitions: readonly PartitionReport[];
+  /** What is odd about the partition table, a sentence each. */
+  readonly notes: readonly string[];
+  /** Always true: a unit that differs from its image ends the run with exit status 1. */
+  readonly verified: boolean;
+  readonly verification: VerificationReport;
+  /** With `--hash`. */
+  readonly sha256?: string;
+}
+
+export interface PartitionReport {
+  readonly name: string;
+  readonly type: string;
+  /** In blocks of the unit. */
+  readonly firstBlock: number;
+  readonly blocks: number;
+  readonly bootable: boolean;
+}
+
+export interface VerificationReport {
+  readonly places: number;
+  readonly bytes: number;
+  readonly readBytesPerSecond: number;
+  readonly readIops: number;
+  /** Missing for units that may not be written. */
+  readonly writeBytesPerSecond?: number;
+  readonly writeIops?: number;
+}
