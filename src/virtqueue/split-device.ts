@@ -32,9 +32,19 @@ export class SplitDevice implements QueueDevice {
   readonly #eventIndex: boolean;
   readonly #notifyOnEmpty: boolean;
   readonly #mask: number;
-  readonly #descriptors: RingPart;
+  /** The ring's byte order is not the host's. */
+  readonly #swap: boolean;
+  // The parts' memory, taken apart: a load less for each access on the hot path.
+  readonly #descriptorWords: Uint32Array;
+  readonly #descriptorBase: number;
   readonly #available: RingPart;
+  readonly #availableWords: Uint16Array;
+  /** Index in `#availableWords` of ring entry 0. */
+  readonly #availableEntries: number;
   readonly #used: RingPart;
+  readonly #usedWords: Uint32Array;
+  /** Index in `#usedWords` of used element 0. */
+  readonly #usedElements: number;
   readonly #observer: Observer | undefined;
   readonly #chains: (Chain | undefined)[] = [];
   /** Where the indirect table of the chain being read is; reused. */
@@ -62,9 +72,16 @@ export class SplitDevice implements QueueDevice {
     this.#eventIndex = options.eventIndex;
     this.#notifyOnEmpty = options.notifyOnEmpty ?? false;
     this.#mask = size - 1;
-    this.#descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
+    const descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
+    this.#swap = descriptors.swap;
+    this.#descriptorWords = descriptors.words32;
+    this.#descriptorBase = descriptors.word32;
     this.#available = part("available ring", addresses.available, availableRingSize(size), 2);
+    this.#availableWords = this.#available.words16;
+    this.#availableEntries = this.#available.word16 + 2;
     this.#used = part("used ring", addresses.used, usedRingSize(size), 4);
+    this.#usedWords = this.#used.words32;
+    this.#usedElements = this.#used.word32 + 1;
     this.#lastRegion = memory.regions[0];
     this.#observer = options.observer;
     const start = options.startIndex ?? 0;
@@ -88,9 +105,8 @@ export class SplitDevice implements QueueDevice {
 
   pop(): Chain | undefined {
     if (this.#nextAvailable === this.#seenAvailable && !this.#moreAvailable()) return undefined;
-    const { words16, word16, swap } = this.#available;
-    const entry = words16[word16 + 2 + (this.#nextAvailable & this.#mask)];
-    const head = swap ? swap16(entry) : entry;
+    const entry = this.#availableWords[this.#availableEntries + (this.#nextAvailable & this.#mask)];
+    const head = this.#swap ? swap16(entry) : entry;
     if (head >= this.size) throw this.#violation("head-out-of-range", head, `descriptor ${head} of ${this.size}`);
     const chain = (this.#chains[head] ??= new Chain(head));
     if (chain.inFlight) throw this.#violation("head-in-flight", head);
@@ -103,8 +119,9 @@ export class SplitDevice implements QueueDevice {
   }
 
   push(chain: Chain, written: number): void {
-    const { words32, word32, swap } = this.#used;
-    const slot = word32 + 1 + 2 * (this.#nextUsed & this.#mask);
+    const swap = this.#swap;
+    const words32 = this.#usedWords;
+    const slot = this.#usedElements + 2 * (this.#nextUsed & this.#mask);
     words32[slot] = swap ? swap32(chain.head) : chain.head;
     words32[slot + 1] = swap ? swap32(written) : written;
     this.#nextUsed = indexAdd(this.#nextUsed, 1);
@@ -166,8 +183,9 @@ export class SplitDevice implements QueueDevice {
   /** Reads a chain, from the descriptor table and from the indirect table that its last descriptor may name. */
   #walk(chain: Chain): void {
     const { head, readable, writable } = chain;
-    const { swap } = this.#descriptors;
-    let { words32: words, word32: table } = this.#descriptors;
+    const swap = this.#swap;
+    let words = this.#descriptorWords;
+    let table = this.#descriptorBase;
     let limit = this.size;
     let region = this.#lastRegion;
     let scatter = readable;
@@ -175,15 +193,16 @@ export class SplitDevice implements QueueDevice {
     let bytes = 0;
     let count = 0;
     let inTable = false;
-    let at = table + 4 * head;
+    // `| 0` says that numbers stay small: the compiler then checks no sum for overflow.
+    let at = (table + (head << 2)) | 0;
     readable.clear();
     writable.clear();
     for (;;) {
       // Four loads, each once: what the driver changes after them is not seen.
       let low = words[at];
-      let high = words[at + 1];
-      let length = words[at + 2];
-      let tail = words[at + 3];
+      let high = words[(at + 1) | 0];
+      let length = words[(at + 2) | 0];
+      let tail = words[(at + 3) | 0];
       if (swap) {
         const first = low;
         low = swap32(high);
@@ -222,14 +241,14 @@ export class SplitDevice implements QueueDevice {
         if (scatter.regions[pieces] !== region) scatter.regions[pieces] = region;
         scatter.offsets[pieces] = address - region.base;
         scatter.lengths[pieces] = length;
-        pieces++;
+        pieces = (pieces + 1) | 0;
       } else pieces = this.#addSplit(head, scatter, pieces, address, length);
-      count++;
+      count = (count + 1) | 0;
       if ((tail & DescriptorFlag.Next) === 0) break;
       if (count >= limit) throw this.#violation("chain-too-long", head, `more than ${limit} descriptors`);
       const next = tail >>> 16;
       if (next >= limit) throw this.#violation("next-out-of-range", head, `next ${next} of ${limit}`);
-      at = table + 4 * next;
+      at = (table + (next << 2)) | 0;
     }
     scatter.end = pieces;
     scatter.byteLength = bytes;

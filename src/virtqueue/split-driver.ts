@@ -40,9 +40,17 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   readonly #eventIndex: boolean;
   readonly #cutUsedLength: boolean;
   readonly #mask: number;
-  readonly #descriptors: RingPart;
+  // The parts' memory, taken apart: a load less for each access on the hot path.
+  readonly #descriptorWords: Uint32Array;
+  readonly #descriptorBase: number;
   readonly #available: RingPart;
+  readonly #availableWords: Uint16Array;
+  /** Index in `#availableWords` of ring entry 0. */
+  readonly #availableEntries: number;
   readonly #used: RingPart;
+  readonly #usedWords: Uint32Array;
+  /** Index in `#usedWords` of used element 0. */
+  readonly #usedElements: number;
   readonly #dma: DmaMemory;
   readonly #observer: Observer | undefined;
 
@@ -54,7 +62,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   readonly #length: Uint16Array;
   /** Per head: bytes the device may write. */
   readonly #room: Uint32Array;
-  readonly #cookies: (Cookie | undefined)[] = [];
+  readonly #cookies: (Cookie | undefined)[];
   readonly #tables: (DmaBlock | undefined)[] = [];
   #freeHead = 0;
   #free: number;
@@ -82,9 +90,15 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this.#eventIndex = options.eventIndex;
     this.#cutUsedLength = options.excessUsedLength === "cut";
     this.#mask = size - 1;
-    this.#descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
+    const descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
+    this.#descriptorWords = descriptors.words32;
+    this.#descriptorBase = descriptors.word32;
     this.#available = part("available ring", addresses.available, availableRingSize(size), 2);
+    this.#availableWords = this.#available.words16;
+    this.#availableEntries = this.#available.word16 + 2;
     this.#used = part("used ring", addresses.used, usedRingSize(size), 4);
+    this.#usedWords = this.#used.words32;
+    this.#usedElements = this.#used.word32 + 1;
     this.#dma = options.dma;
     this.#observer = options.observer;
     this.#next = new Uint16Array(size);
@@ -92,6 +106,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this.#length = new Uint16Array(size);
     this.#room = new Uint32Array(size);
     this.#free = size;
+    this.#cookies = new Array<Cookie | undefined>(size).fill(undefined);
     for (let descriptor = 0; descriptor < size; descriptor++) this.#next[descriptor] = descriptor + 1;
     const start = options.startIndex ?? 0;
     this.#nextAvailable = start;
@@ -125,7 +140,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
       this.#room[head] = this.#writePieces(pieces, table.region.words32, table.offset >>> 2, undefined);
       this.#writeDescriptor(head, table.address, count * descriptorSize, DescriptorFlag.Indirect);
     } else {
-      this.#room[head] = this.#writePieces(pieces, this.#descriptors.words32, this.#descriptors.word32, this.#next);
+      this.#room[head] = this.#writePieces(pieces, this.#descriptorWords, this.#descriptorBase, this.#next);
       last = this.#last;
     }
     this.#freeHead = this.#next[last];
@@ -135,7 +150,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this.#cookies[head] = cookie;
     this.#inFlight++;
     const slot = this.#nextAvailable & this.#mask;
-    this.#available.words16[this.#available.word16 + 2 + slot] = this.#swap ? swap16(head) : head;
+    this.#availableWords[this.#availableEntries + slot] = this.#swap ? swap16(head) : head;
     this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
     if (this.#observer !== undefined) {
       this.#observer.emit({
@@ -154,47 +169,49 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
    */
   #writePieces(pieces: ChainPieces, words: Uint32Array, table: number, next: Uint16Array | undefined): number {
     const { count, readableCount, addresses, lengths } = pieces;
-    const swap = this.#swap;
     let descriptor = next === undefined ? 0 : this.#freeHead;
     let room = 0;
-    for (let piece = 0; piece < count; piece++) {
+    // `| 0` says that numbers stay small: the compiler then checks no sum for overflow.
+    const end = (count - 1) | 0;
+    for (let piece = 0; ; piece = (piece + 1) | 0) {
       const address = addresses[piece];
       const length = lengths[piece];
-      const at = table + 4 * descriptor;
-      const low = address >>> 0;
-      const high = address === low ? 0 : (address - low) / word32Range;
-      let flags: number = piece + 1 < count ? DescriptorFlag.Next : 0;
+      const following = next === undefined ? (descriptor + 1) | 0 : next[descriptor];
+      let tail = following << 16;
+      if (piece < end) tail |= DescriptorFlag.Next;
       if (piece >= readableCount) {
-        flags |= DescriptorFlag.Write;
+        tail |= DescriptorFlag.Write;
         room += length;
       }
-      const following = next === undefined ? descriptor + 1 : next[descriptor];
-      if (swap) {
-        words[at] = swap32(high);
-        words[at + 1] = swap32(low);
-        words[at + 2] = swap32(length);
-        words[at + 3] = swap16(flags) | (swap16(following & 0xffff) << 16);
-      } else {
+      const at = (table + (descriptor << 2)) | 0;
+      const low = address >>> 0;
+      const high = low === address ? 0 : (address - low) / word32Range;
+      if (this.#swap) writeSwapped(words, at, low, high, length, tail);
+      else {
         words[at] = low;
-        words[at + 1] = high;
-        words[at + 2] = length;
-        words[at + 3] = flags | (following << 16);
+        words[(at + 1) | 0] = high;
+        words[(at + 2) | 0] = length;
+        words[(at + 3) | 0] = tail;
       }
-      if (piece + 1 < count) descriptor = following;
+      if (piece === end) break;
+      descriptor = following;
     }
     this.#last = descriptor;
     return room;
   }
 
   #writeDescriptor(descriptor: number, address: number, length: number, flags: number): void {
-    const { words32, word32 } = this.#descriptors;
-    const at = word32 + 4 * descriptor;
+    const words = this.#descriptorWords;
+    const at = this.#descriptorBase + 4 * descriptor;
     const low = address >>> 0;
     const high = (address - low) / word32Range;
-    words32[at] = this.#swap ? swap32(high) : low;
-    words32[at + 1] = this.#swap ? swap32(low) : high;
-    words32[at + 2] = this.#swap ? swap32(length) : length;
-    words32[at + 3] = this.#swap ? swap16(flags) : flags;
+    if (this.#swap) writeSwapped(words, at, low, high, length, flags);
+    else {
+      words[at] = low;
+      words[at + 1] = high;
+      words[at + 2] = length;
+      words[at + 3] = flags;
+    }
   }
 
   publish(): boolean {
@@ -210,8 +227,9 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
 
   reap(): Cookie | undefined {
     if (this.#nextUsed === this.#seenUsed && !this.#moreUsed()) return undefined;
-    const { words32, word32, swap } = this.#used;
-    const slot = word32 + 1 + 2 * (this.#nextUsed & this.#mask);
+    const swap = this.#swap;
+    const words32 = this.#usedWords;
+    const slot = this.#usedElements + 2 * (this.#nextUsed & this.#mask);
     const id = swap ? swap32(words32[slot]) : words32[slot];
     const written = swap ? swap32(words32[slot + 1]) : words32[slot + 1];
     if (id >= this.size) throw this.#violation("used-id-out-of-range", undefined, `id ${id} of ${this.size}`);
@@ -304,4 +322,12 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     });
     return error;
   }
+}
+
+/** A descriptor in the other byte order: the halves of the address change places, as do those of the last word. */
+function writeSwapped(words: Uint32Array, at: number, low: number, high: number, length: number, tail: number): void {
+  words[at] = swap32(high);
+  words[at + 1] = swap32(low);
+  words[at + 2] = swap32(length);
+  words[at + 3] = swap16(tail & 0xffff) | (swap16(tail >>> 16) << 16);
 }
