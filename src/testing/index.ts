@@ -1,4 +1,5 @@
 /** For tests of Ringside and of what is built on it: both halves in one process, and peers that misbehave on demand. */
+export * from "./bare-queues.js";
 export * from "./bidirectional-unit.js";
 export * from "./guarded-memory.js";
 export * from "./hostile-device.js";
