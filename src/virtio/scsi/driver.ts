@@ -4,6 +4,7 @@
  */
 import type { StructValue } from "../../bytes/index.js";
 import { DeviceError, ProtocolError } from "../../errors/index.js";
+import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import { describeCdb, encodeVirtioLun, targetOf, type UnitAddress, writeVirtioLun } from "../../scsi/index.js";
 import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
@@ -190,6 +191,7 @@ export class VirtioScsiDriver {
   }
 
   releaseRequest(request: ScsiRequest): void {
+    request.outcome = "idle";
     request.onEnd = undefined;
     request.error = undefined;
     request.clearData();
@@ -302,21 +304,30 @@ export class VirtioScsiDriver {
     this.address(request, address);
     request.cdb.fill(0);
     request.cdb.set(cdb);
-    const shared = [
-      ...(options.dataOut === undefined ? [] : [dma.share(options.dataOut, "to-device")]),
-      ...(options.dataIn === undefined ? [] : [dma.share(options.dataIn, "from-device")]),
-    ];
-    for (const buffer of shared) {
-      for (const { address: at, length } of buffer.segments) {
-        if (buffer.direction === "to-device") request.addOut(at, length);
-        else request.addIn(at, length);
+    const shared: SharedBuffer[] = [];
+    const queue = Math.min(options.queue ?? 0, this.#queues.length - 1);
+    try {
+      if (options.dataOut !== undefined) shared.push(dma.share(options.dataOut, "to-device"));
+      if (options.dataIn !== undefined) shared.push(dma.share(options.dataIn, "from-device"));
+      for (const buffer of shared) {
+        for (const { address: at, length } of buffer.segments) {
+          if (buffer.direction === "to-device") request.addOut(at, length);
+          else request.addIn(at, length);
+        }
       }
+      this.#checkPieces(request, this.#queues[queue].size);
+    } catch (error) {
+      for (const buffer of shared) dma.unshare(buffer);
+      this.releaseRequest(request);
+      return Promise.reject(error);
     }
     const length = (options.dataIn?.length ?? 0) + (options.dataOut?.length ?? 0);
+    let ended = false;
     const result = new Promise<CommandResult>((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const callOff = () => this.#callOff(request, `${describeCdb(cdb)}: called off`, reject);
       request.onEnd = () => {
+        ended = true;
         clearTimeout(timer);
         options.signal?.removeEventListener("abort", callOff);
         if (!this.#memoryLost) for (const buffer of shared) dma.unshare(buffer);
@@ -333,13 +344,17 @@ export class VirtioScsiDriver {
       };
       const timeout = options.timeout ?? this.#options.timeout ?? 30_000;
       if (timeout > 0) {
-        const late = () => this.#callOff(request, `${describeCdb(cdb)}: no answer in ${timeout} ms`, reject);
+        const late = () => {
+          // Perhaps only the interrupt was lost.
+          this.interrupt(ScsiQueue.FirstRequest + queue);
+          if (!ended) this.#callOff(request, `${describeCdb(cdb)}: no answer in ${timeout} ms`, reject);
+        };
         timer = setTimeout(late, timeout);
       }
       options.signal?.addEventListener("abort", callOff, { once: true });
       if (options.signal?.aborted) callOff();
     });
-    if (request.outcome !== "failed") this.#enqueue(request, Math.min(options.queue ?? 0, this.#queues.length - 1));
+    if (!ended) this.#enqueue(request, queue);
     return result;
   }
 
@@ -394,6 +409,15 @@ export class VirtioScsiDriver {
     request.outcome = "failed";
     request.error = error;
     request.onEnd?.(request);
+  }
+
+  /** §2.7.5.3.1: a chain is no longer than its queue, so such a request could wait for ever. */
+  #checkPieces(request: ScsiRequest, queueSize: number): void {
+    request.seal();
+    const { count } = request.pieces;
+    if (count > queueSize) {
+      throw new RangeError(`the buffers lie in ${count - 2} pieces, the device takes ${queueSize - 2} at once`);
+    }
   }
 
   #enqueue(request: ScsiRequest, queue: number): void {
