@@ -155,7 +155,9 @@ function readDataOut(text: string): Uint8Array {
     return readFileSync(text);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code !== "ENOENT") throw new UsageError(`${text} cannot be read (${code}): give a file for --data-out`);
+    // Bytes in hexadecimal can be longer than any file name.
+    if (code !== "ENOENT" && code !== "ENAMETOOLONG")
+      throw new UsageError(`${text} cannot be read (${code}): give a file for --data-out`);
   }
   try {
     return parseHexBytes(text);
