@@ -21,6 +21,7 @@ export interface QueueRegisters {
   enabled: boolean;
 }
 
+/** What a device is made of. */
 export interface DeviceCoreOptions {
   memory: GuestMemory;
   /** Byte order that a legacy driver uses. Default little. */

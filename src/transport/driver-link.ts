@@ -9,6 +9,7 @@ import type { DriverTransport, InterruptHandlers, InterruptMode } from "./driver
 import { featureSet, hasFeature, ringFeatures } from "./features.js";
 import { DeviceStatus } from "./status.js";
 
+/** What a driver wants of its device. */
 export interface LinkOptions {
   /** Feature bits that the driver understands; of these it takes what is offered. */
   features: bigint;

@@ -6,6 +6,7 @@ import type { RingAddresses } from "../virtqueue/index.js";
 /** How a driver hears of used buffers. */
 export type InterruptMode = "msix" | "msix-shared" | "intx" | "none";
 
+/** What a driver does when an interrupt comes. */
 export interface InterruptHandlers {
   /** Queue `index` may have used buffers. */
   queue(index: number): void;

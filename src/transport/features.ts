@@ -10,6 +10,7 @@ export const ringFeatures = {
   VERSION_1: 32,
 } as const;
 
+/** Bit numbers by name. */
 export type FeatureTable = Readonly<Record<string, number>>;
 
 /** The set with the given bits. */
@@ -17,6 +18,7 @@ export function featureSet(...bits: readonly number[]): bigint {
   return bits.reduce((set, bit) => set | (1n << BigInt(bit)), 0n);
 }
 
+/** Whether a set holds a bit. */
 export function hasFeature(set: bigint, bit: number): boolean {
   return ((set >> BigInt(bit)) & 1n) === 1n;
 }

@@ -15,6 +15,7 @@ import { IsrStatus, noVector } from "./status.js";
 /** Which register faces the device has. */
 export type VirtioPciFlavour = "legacy" | "transitional" | "modern";
 
+/** The PCI side of a device. */
 export interface VirtioPciOptions extends DeviceCoreOptions {
   /** Default transitional: both faces, as most devices in the field are. */
   flavour?: VirtioPciFlavour;

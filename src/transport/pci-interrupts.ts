@@ -27,6 +27,7 @@ export interface VectorRegisters {
   mapQueue(queue: number, vector: number): number;
 }
 
+/** The interrupts of one function. */
 export class PciInterrupts {
   readonly #fn: PciFunctionHandle;
   readonly #source: FunctionInterrupts;

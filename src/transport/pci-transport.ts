@@ -1,27 +1,12 @@
 /** Opens the driver transport that fits a virtio PCI function (virtio 1.2 §4.1.2). */
-import type { Endianness } from "../bytes/index.js";
 import { ProtocolError, UnsupportedError } from "../errors/index.js";
-import type { DmaMemory, GuestMemory } from "../memory/index.js";
-import type { Observer } from "../observe/index.js";
 import type { PciFunctionHandle } from "../pci/index.js";
 import type { DriverTransport } from "./driver-transport.js";
-import type { FunctionInterrupts, InterruptPreference } from "./pci-interrupts.js";
 import { LegacyPciTransport } from "./pci-legacy/driver.js";
 import { ModernPciTransport } from "./pci-modern/driver.js";
+import type { PciTransportOptions } from "./pci-transport-options.js";
 
-export interface PciTransportOptions {
-  memory: GuestMemory;
-  dma: DmaMemory;
-  interrupts: FunctionInterrupts;
-  /** The processor's byte order: that of a legacy device's rings and configuration. */
-  guestEndianness: Endianness;
-  /** Interrupts to try first. Default MSI-X. */
-  prefer?: InterruptPreference | undefined;
-  /** Register interface to use. Default `auto`: modern where the device has it. */
-  registers?: "auto" | "legacy" | "modern" | undefined;
-  observer?: Observer | undefined;
-}
-
+/** What a transport needs of its machine. */
 const virtioVendorId = 0x1af4;
 
 /** The virtio device ID of a PCI function, or undefined when it is no virtio device. */

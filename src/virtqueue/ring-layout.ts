@@ -11,6 +11,7 @@ export const noInterruptFlag = 1;
 /** Flag in the used ring: the device asks for no notifications (§2.7.8). */
 export const noNotifyFlag = 1;
 
+/** Bytes of a descriptor. */
 export const descriptorSize = 16;
 
 /** Guest-physical addresses of the three parts. */
@@ -37,10 +38,12 @@ export function isQueueSize(size: number): boolean {
   return Number.isInteger(size) && size >= 1 && size <= maxQueueSize && (size & (size - 1)) === 0;
 }
 
+/** Bytes of an available ring with its event field. */
 export function availableRingSize(queueSize: number): number {
   return 6 + 2 * queueSize;
 }
 
+/** Bytes of a used ring with its event field. */
 export function usedRingSize(queueSize: number): number {
   return 6 + 8 * queueSize;
 }

@@ -20,6 +20,7 @@ import {
   usedRingSize,
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
+import { ringViolation } from "./ring-violation.js";
 
 /** Addresses above 2^53 are rounded when they become numbers: no memory lies there. */
 const word32Range = 0x1_0000_0000;
@@ -320,17 +321,6 @@ export class SplitDevice implements QueueDevice {
   #violation(code: ViolationCode, head?: number, detail?: string): ProtocolError {
     this.#broken = code;
     this.#seenAvailable = this.#nextAvailable;
-    const error = new ProtocolError(code, {
-      queue: this.index,
-      ...(head === undefined ? {} : { head }),
-      ...(detail === undefined ? {} : { detail }),
-    });
-    this.#observer?.emit({
-      category: "violation",
-      source: `queue ${this.index}`,
-      name: code,
-      fields: { message: error.message },
-    });
-    return error;
+    return ringViolation(this.#observer, this.index, code, head, detail);
   }
 }

@@ -3,7 +3,7 @@
  * the free list and everything known of what is in flight are private, so a device that scribbles can do no harm.
  */
 import { hostEndianness, swap16, swap32 } from "../bytes/index.js";
-import { ProtocolError, type ViolationCode } from "../errors/index.js";
+import type { ProtocolError, ViolationCode } from "../errors/index.js";
 import type { DmaBlock, DmaMemory, GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
 import { indexAdd, indexDistance, needsEvent } from "./needs-event.js";
@@ -18,9 +18,11 @@ import {
   usedRingSize,
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
+import { ringViolation } from "./ring-violation.js";
 
 const word32Range = 0x1_0000_0000;
 
+/** What the driver half is made from. */
 export interface SplitDriverOptions extends QueueOptions {
   /** Where indirect tables come from. */
   dma: DmaMemory;
@@ -309,18 +311,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   #violation(code: ViolationCode, head?: number, detail?: string): ProtocolError {
     this.#broken = true;
     this.#seenUsed = this.#nextUsed;
-    const error = new ProtocolError(code, {
-      queue: this.index,
-      ...(head === undefined ? {} : { head }),
-      ...(detail === undefined ? {} : { detail }),
-    });
-    this.#observer?.emit({
-      category: "violation",
-      source: `queue ${this.index}`,
-      name: code,
-      fields: { message: error.message },
-    });
-    return error;
+    return ringViolation(this.#observer, this.index, code, head, detail);
   }
 }
 

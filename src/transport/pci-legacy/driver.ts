@@ -6,7 +6,7 @@ import type { PciFunctionHandle } from "../../pci/index.js";
 import { isQueueSize, layoutAt, legacyLayout, type RingAddresses } from "../../virtqueue/index.js";
 import type { DriverTransport, InterruptHandlers, InterruptMode } from "../driver-transport.js";
 import { PciInterrupts } from "../pci-interrupts.js";
-import type { PciTransportOptions } from "../pci-transport.js";
+import type { PciTransportOptions } from "../pci-transport-options.js";
 import { legacyConfigOffset, legacyMsixRegisters, legacyPageSize, legacyRegisters } from "./registers.js";
 
 const { deviceFeatures, driverFeatures, queueAddress, queueSize, queueSelect } = legacyRegisters;

@@ -4,6 +4,7 @@
  */
 import type { RegisterTable } from "../../bytes/index.js";
 
+/** The header. */
 export const legacyRegisters = {
   deviceFeatures: { offset: 0x00, width: 4, access: "read" },
   driverFeatures: { offset: 0x04, width: 4, access: "read-write" },

@@ -6,7 +6,7 @@ import type { PciFunctionHandle } from "../../pci/index.js";
 import { compactLayout, layoutAt, type RingAddresses } from "../../virtqueue/index.js";
 import type { DriverTransport, InterruptHandlers, InterruptMode } from "../driver-transport.js";
 import { PciInterrupts } from "../pci-interrupts.js";
-import type { PciTransportOptions } from "../pci-transport.js";
+import type { PciTransportOptions } from "../pci-transport-options.js";
 import { commonRegisters } from "./registers.js";
 import { findModernStructures, type ModernStructures } from "./structures.js";
 

@@ -17,6 +17,7 @@ export interface Structure {
   readonly size: number;
 }
 
+/** All that a driver needs of a device. */
 export interface ModernStructures {
   readonly common: Structure;
   readonly notify: Structure;

@@ -16,7 +16,6 @@ import {
   Nexus,
   type ScsiBus,
   ScsiStatus,
-  statusName,
   targetOf,
   unitAddress,
 } from "../../scsi/index.js";
@@ -24,6 +23,7 @@ import { type DeviceHost, type DeviceType, featureSet } from "../../transport/in
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { answerControl } from "./device-control.js";
 import { DeviceRequest } from "./device-request.js";
+import { observeAnswer, observeCommand, unitName } from "./device-trace.js";
 import { type EventLimit, EventQueue } from "./event-queue.js";
 import {
   defaultCdbSize,
@@ -40,6 +40,7 @@ import {
   virtioScsiId,
 } from "./protocol.js";
 
+/** What the device offers. */
 export interface VirtioScsiOptions {
   /** Request queues. Default 1. */
   requestQueues?: number;
@@ -67,6 +68,7 @@ export interface VirtioScsiOptions {
 const maxCdbSize = 260;
 const maxSenseSize = 252;
 
+/** The device: give it to a transport. */
 export class VirtioScsiDevice implements DeviceType {
   readonly deviceId = virtioScsiId;
   readonly name = "virtio-scsi";
@@ -261,7 +263,7 @@ export class VirtioScsiDevice implements DeviceType {
     task.tagHigh = request.headerView.getUint32(little ? 12 : 8, little);
     task.attribute = header[requestHeader.offset.taskAttribute] & 7;
     unit.prepare(task);
-    if (this.#options.observer !== undefined) this.#observeCommand(this.#options.observer, request);
+    if (this.#options.observer !== undefined) observeCommand(this.#options.observer, request);
     if (task.expectedIn > writable.byteLength || task.expectedOut > readable.byteLength) {
       return ScsiResponse.Overrun;
     }
@@ -296,7 +298,7 @@ export class VirtioScsiDevice implements DeviceType {
     const moved = ok ? task.transferredIn + task.transferredOut : 0;
     this.#writeResponse(request, response, request.dataLength - moved, ok ? task.status : ScsiStatus.Good);
     request.state = "idle";
-    if (this.#options.observer !== undefined) this.#observeAnswer(this.#options.observer, request, response);
+    if (this.#options.observer !== undefined) observeAnswer(this.#options.observer, request, response);
     queue.push(chain, request.response.byteLength + (ok ? task.transferredIn : 0));
   }
 
@@ -380,33 +382,4 @@ export class VirtioScsiDevice implements DeviceType {
         return;
     }
   }
-
-  #observeCommand(observer: Observer, request: DeviceRequest): void {
-    const { task, chain } = request;
-    observer.emit({
-      category: "scsi",
-      source: unitName(request.address),
-      name: "command",
-      fields: {
-        command: describeCdb(task.cdb),
-        head: chain.head,
-        dataOut: chain.readable.byteLength,
-        dataIn: chain.writable.byteLength,
-      },
-    });
-  }
-
-  #observeAnswer(observer: Observer, request: DeviceRequest, response: number): void {
-    const { task } = request;
-    observer.emit({
-      category: "scsi",
-      source: unitName(request.address),
-      name: "answer",
-      fields: { response, status: statusName(task.status), in: task.transferredIn, out: task.transferredOut },
-    });
-  }
-}
-
-function unitName(address: number): string {
-  return `target ${targetOf(address)} lun ${lunOf(address)}`;
 }

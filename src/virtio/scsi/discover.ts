@@ -24,6 +24,7 @@ import type { VirtioScsiDriver } from "./driver.js";
 import { ScsiResponse } from "./protocol.js";
 import { ScsiCommandError, sendCommand } from "./send-command.js";
 
+/** How far to look. */
 export interface DiscoverOptions {
   /** Targets to look at. Default: all that the device's configuration names. */
   targets?: readonly number[];

@@ -20,6 +20,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** The control queue of one driver. */
 export class ControlQueue {
   readonly #link: DriverLink;
   readonly #queue: QueueDriver<Pending>;

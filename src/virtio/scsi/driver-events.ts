@@ -17,6 +17,7 @@ export interface ScsiEventReport {
   readonly missed: boolean;
 }
 
+/** Who is told of events. */
 export type ScsiEventListener = (event: ScsiEventReport) => void;
 
 const transportResetKinds: Readonly<Record<number, ScsiEventReport["kind"]>> = {
@@ -25,6 +26,7 @@ const transportResetKinds: Readonly<Record<number, ScsiEventReport["kind"]>> = {
   [TransportResetReason.Removed]: "removed",
 };
 
+/** The event queue of one driver. */
 export class EventReceiver {
   readonly #link: DriverLink;
   readonly #queue: QueueDriver<number>;

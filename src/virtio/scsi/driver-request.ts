@@ -6,6 +6,7 @@ import { requestHeader, responseHeader } from "./protocol.js";
 /** How a request ended on this side. */
 export type RequestOutcome = "idle" | "waiting" | "in-flight" | "done" | "failed";
 
+/** A command with its buffers and its answer. */
 export class ScsiRequest {
   /** Unit address: target and LUN as one number. */
   address = -1;

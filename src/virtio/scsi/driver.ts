@@ -2,27 +2,19 @@
  * The driver half of virtio-scsi (virtio 1.2 §5.6). At ring level it is synchronous: `submit`, `flush`, `poll`, with
  * reusable requests and no allocation. Above that, {@link VirtioScsiDriver.execute} takes a command and gives a promise.
  */
-import type { StructValue } from "../../bytes/index.js";
 import { DeviceError, ProtocolError } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
-import { describeCdb, encodeVirtioLun, targetOf, type UnitAddress, writeVirtioLun } from "../../scsi/index.js";
+import { describeCdb, encodeVirtioLun, targetOf, type UnitAddress } from "../../scsi/index.js";
 import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
-import type { QueueDriver } from "../../virtqueue/index.js";
+import { openScsiConfig, type ScsiConfig } from "./driver-config.js";
 import { ControlQueue } from "./driver-control.js";
 import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
-import { ScsiRequest } from "./driver-request.js";
-import {
-  requestHeader,
-  responseHeader,
-  responseName,
-  ScsiQueue,
-  ScsiResponse,
-  scsiConfig,
-  scsiFeatures,
-  TaskManagement,
-} from "./protocol.js";
+import type { ScsiRequest } from "./driver-request.js";
+import { RequestRings } from "./driver-rings.js";
+import { responseName, ScsiQueue, ScsiResponse, scsiFeatures, TaskManagement } from "./protocol.js";
 
+/** What the driver takes and how long it waits. */
 export interface ScsiDriverOptions {
   /** Feature bits to take if offered, besides VERSION_1. Default: all that this driver knows, without INOUT. */
   features?: bigint;
@@ -42,6 +34,7 @@ export interface ScsiDriverOptions {
   observer?: Observer | undefined;
 }
 
+/** Data and patience of one command. */
 export interface CommandOptions {
   /** Data for the device. */
   dataOut?: Uint8Array;
@@ -55,6 +48,7 @@ export interface CommandOptions {
   queue?: number;
 }
 
+/** How a command ended. */
 export interface CommandResult {
   /** virtio-scsi response code. */
   readonly response: number;
@@ -71,6 +65,9 @@ export class CommandAborted extends DeviceError {
   override readonly name = "CommandAborted";
 }
 
+/** Milliseconds that a device has to give an aborted command back. */
+const abortGrace = 2000;
+
 /** All features that the driver half knows; INOUT only when asked for. */
 export const knownScsiFeatures = featureSet(
   scsiFeatures.HOTPLUG,
@@ -79,46 +76,31 @@ export const knownScsiFeatures = featureSet(
   ringFeatures.EVENT_IDX,
 );
 
+/** The driver of one adapter. */
 export class VirtioScsiDriver {
   readonly link: DriverLink;
-  readonly config: StructValue<typeof scsiConfig>;
-  readonly #queues: QueueDriver<ScsiRequest>[] = [];
+  readonly config: ScsiConfig;
+  readonly #rings: RequestRings;
   readonly #control: ControlQueue;
   readonly #events: EventReceiver | undefined;
   readonly #options: ScsiDriverOptions;
-  readonly #little: boolean;
-  readonly #pool: ScsiRequest[] = [];
-  readonly #all: ScsiRequest[] = [];
   readonly #waiting: { request: ScsiRequest; queue: number }[] = [];
   readonly #onFailure = new Set<(error: Error) => void>();
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
   #memoryLost = false;
-  #nextTag = 1;
 
   private constructor(link: DriverLink, options: ScsiDriverOptions) {
-    const { transport } = link;
     this.link = link;
     this.#options = options;
-    this.#little = transport.endianness === "little";
-    const before = readScsiConfig(link);
-    const { offset } = scsiConfig;
-    if (options.senseSize !== undefined) transport.writeConfig(offset.senseSize, 4, options.senseSize);
-    if (options.cdbSize !== undefined) transport.writeConfig(offset.cdbSize, 4, options.cdbSize);
-    this.config = options.senseSize === undefined && options.cdbSize === undefined ? before : readScsiConfig(link);
-    if (this.config.cdbSize < 16 || this.config.cdbSize > 65536 || this.config.senseSize > 65536) {
-      const { cdbSize, senseSize } = this.config;
-      throw new ProtocolError("request-header-short", { detail: `cdb_size ${cdbSize}, sense_size ${senseSize}` });
-    }
+    this.config = openScsiConfig(link, options);
     this.#control = new ControlQueue(link, link.createQueue(ScsiQueue.Control));
     const eventQueue = link.createQueue<number>(ScsiQueue.Event);
     const eventBuffers = options.eventBuffers ?? 8;
     this.#events =
       eventBuffers > 0 ? new EventReceiver(link, eventQueue, eventBuffers, this.config.eventInfoSize) : undefined;
     const count = Math.max(1, Math.min(options.requestQueues ?? 1, this.config.numQueues));
-    for (let index = 0; index < count; index++) {
-      this.#queues.push(link.createQueue<ScsiRequest>(ScsiQueue.FirstRequest + index));
-    }
+    this.#rings = new RequestRings(link, count, this.config);
   }
 
   /**
@@ -153,12 +135,12 @@ export class VirtioScsiDriver {
 
   /** Number of request queues in use. */
   get requestQueues(): number {
-    return this.#queues.length;
+    return this.#rings.queues.length;
   }
 
   /** Commands that the device has. */
   get inFlight(): number {
-    return this.#queues.reduce((sum, queue) => sum + queue.inFlight, 0);
+    return this.#rings.inFlight;
   }
 
   /** Why the driver gave up its device, if it did. */
@@ -181,29 +163,16 @@ export class VirtioScsiDriver {
 
   /** A request for ring-level use. Give it back with `releaseRequest`. */
   acquireRequest(): ScsiRequest {
-    const pooled = this.#pool.pop();
-    if (pooled !== undefined) return pooled;
-    const { cdbSize, senseSize } = this.config;
-    const slot = this.link.transport.dma.allocate(ScsiRequest.slotSize(cdbSize, senseSize), 16);
-    const request = new ScsiRequest(slot, cdbSize, senseSize);
-    this.#all.push(request);
-    return request;
+    return this.#rings.acquire();
   }
 
   releaseRequest(request: ScsiRequest): void {
-    request.outcome = "idle";
-    request.onEnd = undefined;
-    request.error = undefined;
-    request.clearData();
-    this.#pool.push(request);
+    this.#rings.release(request);
   }
 
   /** Points a request at a unit. */
   address(request: ScsiRequest, address: UnitAddress): void {
-    if (request.address === address) return;
-    const { bytes } = request.slot.region;
-    writeVirtioLun(bytes, request.slot.offset + requestHeader.offset.lun, address);
-    request.address = address;
+    this.#rings.address(request, address);
   }
 
   /**
@@ -212,29 +181,17 @@ export class VirtioScsiDriver {
    */
   submit(request: ScsiRequest, queueIndex = 0): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    const queue = this.#queues[queueIndex];
-    const { slot } = request;
-    const { view } = slot.region;
-    request.seal();
-    view.setUint32(slot.offset + requestHeader.offset.id, this.#nextTag, true);
-    // A device that writes nothing must not look like one that answered.
-    view.setUint8(request.responseOffset + responseHeader.offset.response, ScsiResponse.Failure);
-    if (!queue.add(request.pieces, request)) return false;
-    this.#nextTag = (this.#nextTag + 1) >>> 0;
-    request.outcome = "in-flight";
-    return true;
+    return this.#rings.submit(request, queueIndex);
   }
 
   /** Shows the device what was submitted, and notifies it if it wants that. */
   flush(): void {
-    const { transport } = this.link;
-    for (const queue of this.#queues) if (queue.publish()) transport.notify(queue.index);
+    this.#rings.flush();
   }
 
-  /** Takes finished requests off all rings and ends them. Returns how many. */
+  /** Takes finished requests off all rings and ends them. Returns how many. @throws ProtocolError */
   poll(): number {
-    let count = 0;
-    for (const queue of this.#queues) count += this.#reap(queue);
+    const count = this.#rings.poll();
     if (count > 0 && this.#waiting.length > 0) this.#submitWaiting();
     return count;
   }
@@ -245,7 +202,7 @@ export class VirtioScsiDriver {
       if (index === ScsiQueue.Control) this.#control.poll();
       else if (index === ScsiQueue.Event) this.#events?.poll();
       else {
-        const queue = this.#queues[index - ScsiQueue.FirstRequest];
+        const queue = this.#rings.queues[index - ScsiQueue.FirstRequest];
         if (queue === undefined || this.#failure !== undefined) return;
         do this.poll();
         while (!queue.enableInterrupts());
@@ -259,33 +216,6 @@ export class VirtioScsiDriver {
   checkHealth(): void {
     const problem = this.link.health();
     if (problem !== undefined) this.#giveUp(new ProtocolError(problem));
-  }
-
-  #reap(queue: QueueDriver<ScsiRequest>): number {
-    let count = 0;
-    for (let request = queue.reap(); request !== undefined; request = queue.reap()) {
-      this.#readResponse(request, queue.usedLength);
-      count++;
-      request.onEnd?.(request);
-    }
-    return count;
-  }
-
-  #readResponse(request: ScsiRequest, usedLength: number): void {
-    const { view } = request.slot.region;
-    const { offset } = responseHeader;
-    const at = request.responseOffset;
-    const little = this.#little;
-    request.outcome = "done";
-    if (usedLength < responseHeader.size) {
-      request.outcome = "failed";
-      request.error = new ProtocolError("response-short", { detail: `${usedLength} of ${responseHeader.size} bytes` });
-      return;
-    }
-    request.senseLength = Math.min(view.getUint32(at + offset.senseLength, little), request.sense.length);
-    request.residual = view.getUint32(at + offset.residual, little);
-    request.status = view.getUint8(at + offset.status);
-    request.response = view.getUint8(at + offset.response);
   }
 
   // Promises
@@ -305,7 +235,7 @@ export class VirtioScsiDriver {
     request.cdb.fill(0);
     request.cdb.set(cdb);
     const shared: SharedBuffer[] = [];
-    const queue = Math.min(options.queue ?? 0, this.#queues.length - 1);
+    const queue = Math.min(options.queue ?? 0, this.#rings.queues.length - 1);
     try {
       if (options.dataOut !== undefined) shared.push(dma.share(options.dataOut, "to-device"));
       if (options.dataIn !== undefined) shared.push(dma.share(options.dataIn, "from-device"));
@@ -315,7 +245,7 @@ export class VirtioScsiDriver {
           else request.addIn(at, length);
         }
       }
-      this.#checkPieces(request, this.#queues[queue].size);
+      this.#checkPieces(request, this.#rings.queues[queue].size);
     } catch (error) {
       for (const buffer of shared) dma.unshare(buffer);
       this.releaseRequest(request);
@@ -394,15 +324,12 @@ export class VirtioScsiDriver {
       stuck = error;
       this.#memoryLost = true;
     }
-    const requests = [
-      ...this.#queues.flatMap((queue) => queue.detachAll()),
-      ...this.#waiting.splice(0).map(({ request }) => request),
-    ];
+    const requests = [...this.#rings.detachAll(), ...this.#waiting.splice(0).map(({ request }) => request)];
     for (const request of requests) this.#endWithError(request, this.#failure);
     this.#control.close(this.#failure);
     this.#events?.close();
-    if (stuck === undefined) for (const request of this.#all) this.link.transport.dma.free(request.slot);
-    else throw stuck;
+    if (stuck !== undefined) throw stuck;
+    this.#rings.free();
   }
 
   #endWithError(request: ScsiRequest, error: Error): void {
@@ -446,23 +373,12 @@ export class VirtioScsiDriver {
       return;
     }
     if (request.outcome !== "in-flight") return;
-    const { view, bytes } = request.slot.region;
-    const tag = BigInt(view.getUint32(request.slot.offset + requestHeader.offset.id, true));
-    const lun = bytes.slice(request.slot.offset, request.slot.offset + 8);
-    const id = this.#little ? tag : view.getBigUint64(request.slot.offset + requestHeader.offset.id, false);
-    this.#control
-      .manage(TaskManagement.AbortTask, lun, id)
-      .then(() => {
-        // The request ends with ABORTED through the ring; a device that keeps it is given up.
-        if (request.outcome === "in-flight") this.#giveUpUnlessEnded(request, error);
-      })
-      .catch((failure: unknown) => this.#giveUp(failure));
-  }
-
-  #giveUpUnlessEnded(request: ScsiRequest, error: Error): void {
+    // The request ends with ABORTED through the ring; a device that keeps it, or does not answer, is given up.
+    const tag = this.#rings.tagOf(request);
     setTimeout(() => {
-      if (request.outcome === "in-flight") this.#giveUp(error);
-    }, 1000);
+      if (request.outcome === "in-flight" && this.#rings.tagOf(request) === tag) this.#giveUp(error);
+    }, abortGrace);
+    this.manageTasks(TaskManagement.AbortTask, request.address, tag).catch((failure: unknown) => this.#giveUp(failure));
   }
 
   #giveUp(cause: unknown): void {
@@ -472,22 +388,6 @@ export class VirtioScsiDriver {
     for (const listener of this.#onFailure) listener(error);
     this.close(error).catch(() => {});
   }
-}
-
-function readScsiConfig(link: DriverLink): StructValue<typeof scsiConfig> {
-  const { offset } = scsiConfig;
-  return link.readConfig((transport) => ({
-    numQueues: transport.readConfig(offset.numQueues, 4),
-    segMax: transport.readConfig(offset.segMax, 4),
-    maxSectors: transport.readConfig(offset.maxSectors, 4),
-    cmdPerLun: transport.readConfig(offset.cmdPerLun, 4),
-    eventInfoSize: transport.readConfig(offset.eventInfoSize, 4),
-    senseSize: transport.readConfig(offset.senseSize, 4),
-    cdbSize: transport.readConfig(offset.cdbSize, 4),
-    maxChannel: transport.readConfig(offset.maxChannel, 2),
-    maxTarget: transport.readConfig(offset.maxTarget, 2),
-    maxLun: transport.readConfig(offset.maxLun, 4),
-  }));
 }
 
 /** What a result means in words, when it is not success. */

@@ -7,6 +7,7 @@ import type { DeviceHost } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { eventStructure, eventsMissed, ScsiEvent, ScsiQueue } from "./protocol.js";
 
+/** How many events may come. */
 export interface EventLimit {
   /** Events that may come at once. */
   burst: number;

@@ -5,6 +5,7 @@
 import { bytes, struct, u8, u16, u32, u64 } from "../../bytes/index.js";
 import type { FeatureTable } from "../../transport/index.js";
 
+/** The virtio device ID, virtio 1.2 §5. */
 export const virtioScsiId = 8;
 
 /** §5.6.3 */
@@ -34,6 +35,7 @@ export const scsiConfig = struct({
 
 /** Defaults that come back with a reset, §5.6.4. */
 export const defaultSenseSize = 96;
+/** As {@link defaultSenseSize}, for CDBs. */
 export const defaultCdbSize = 32;
 
 /** The readable header of a request, before the CDB; §5.6.6.1. */
@@ -85,9 +87,13 @@ export const TaskManagement = {
   QueryTaskSet: 7,
 } as const;
 
+/** §5.6.6.2, readable part. */
 export const taskManagementRequest = struct({ type: u32, subtype: u32, lun: bytes(8), id: u64 });
+/** §5.6.6.2, writable part. */
 export const taskManagementResponse = struct({ response: u8 });
+/** §5.6.6.2, readable part of a query or subscription. */
 export const asyncRequest = struct({ type: u32, lun: bytes(8), eventRequested: u32 });
+/** §5.6.6.2, writable part. */
 export const asyncResponse = struct({ eventActual: u32, response: u8 });
 
 /** Classes of asynchronous notification, §5.6.6.2. */
@@ -103,6 +109,7 @@ export const AsyncEvent = {
 /** §5.6.6.3 */
 export const eventStructure = struct({ event: u32, lun: bytes(8), reason: u32 });
 
+/** Events, §5.6.6.3. */
 export const ScsiEvent = { None: 0, TransportReset: 1, AsyncNotify: 2, ParameterChange: 3 } as const;
 /** In `event`: at least one event was lost. */
 export const eventsMissed = 0x8000_0000;

@@ -39,6 +39,7 @@ export function describeResult(result: CommandResult): string {
   return result.sense.length > 0 ? `${status}, ${describeSense(result.sense)}` : status;
 }
 
+/** Data and patience of one command. */
 export interface SendOptions extends CommandOptions {
   /** Told of the command and its end. */
   observer?: Observer | undefined;
