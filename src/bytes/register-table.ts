@@ -4,6 +4,7 @@
  */
 import type { AccessWidth } from "./register-window.js";
 
+/** One register of a file. */
 export interface Register {
   /** Byte offset in the window. */
   readonly offset: number;
@@ -13,6 +14,7 @@ export interface Register {
   readonly access: "read" | "write" | "read-write";
 }
 
+/** A register file: registers by name. */
 export type RegisterTable = Readonly<Record<string, Register>>;
 
 /** The name of the register at `offset` (with `+n` inside a register), or the offset itself. */

@@ -12,6 +12,7 @@ export interface RegisterWindow {
   write32(offset: number, value: number): void;
 }
 
+/** Bytes of one access. */
 export type AccessWidth = 1 | 2 | 4;
 
 /** Reads `width` bytes. */

@@ -12,21 +12,25 @@ export interface Field<T> {
   write(view: DataView, at: number, little: boolean, value: T): void;
 }
 
+/** An unsigned byte. */
 export const u8: Field<number> = {
   size: 1,
   read: (view, at) => view.getUint8(at),
   write: (view, at, _little, value) => view.setUint8(at, value),
 };
+/** 16 bits, unsigned. */
 export const u16: Field<number> = {
   size: 2,
   read: (view, at, little) => view.getUint16(at, little),
   write: (view, at, little, value) => view.setUint16(at, value, little),
 };
+/** 32 bits, unsigned. */
 export const u32: Field<number> = {
   size: 4,
   read: (view, at, little) => view.getUint32(at, little),
   write: (view, at, little, value) => view.setUint32(at, value, little),
 };
+/** 64 bits, unsigned. */
 export const u64: Field<bigint> = {
   size: 8,
   read: (view, at, little) => view.getBigUint64(at, little),

@@ -65,4 +65,5 @@ export const violations = {
   "response-short": { section: "virtio 1.2 §5.6.6.1", text: "the device wrote less than a response header" },
 } as const satisfies Record<string, { section: string; text: string }>;
 
+/** The name of a rule of a ring or a transport. */
 export type ViolationCode = keyof typeof violations;

@@ -10,6 +10,7 @@ import {
 } from "../transport/index.js";
 import type { Machine } from "./machine.js";
 
+/** A virtio function of a machine. */
 export interface FoundAdapter {
   readonly fn: PciFunctionHandle;
   /** Virtio device ID: 8 for SCSI host. */
@@ -25,6 +26,7 @@ export function findVirtioAdapters(machine: Machine): FoundAdapter[] {
   });
 }
 
+/** How to open an adapter. */
 export interface OpenAdapterOptions {
   prefer?: InterruptPreference | undefined;
   registers?: PciTransportOptions["registers"];

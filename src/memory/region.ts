@@ -3,6 +3,7 @@
  */
 import { PageViews } from "./page-views.js";
 
+/** How a region is used. */
 export interface RegionOptions {
   /**
    * Another thread or process (a virtual machine) sees this memory too: index fields are then accessed with the
@@ -11,6 +12,7 @@ export interface RegionOptions {
   shared?: boolean;
 }
 
+/** One run of guest memory, by address and as views. */
 export class MemoryRegion {
   /** Guest-physical address of the first byte. */
   readonly base: number;

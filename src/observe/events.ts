@@ -4,8 +4,10 @@
  */
 export const traceCategories = ["registers", "ring", "scsi", "violation", "fault"] as const;
 
+/** A kind of event that an observer can choose. */
 export type TraceCategory = (typeof traceCategories)[number];
 
+/** One thing that happened. */
 export interface TraceEvent {
   readonly category: TraceCategory;
   /** Who tells: a transport, a queue, a unit (`pci-modern`, `queue 2`, `target 0 lun 0`). */
@@ -16,6 +18,7 @@ export interface TraceEvent {
   readonly fields: Readonly<Record<string, number | bigint | string | boolean>>;
 }
 
+/** Who is told of events. */
 export interface Observer {
   emit(event: TraceEvent): void;
 }

@@ -9,6 +9,7 @@ export interface CommandFaultPoint {
   readonly cdb: Uint8Array;
 }
 
+/** What should happen to a command instead of its being carried out. */
 export type CommandFault =
   /** Carry the command out, but only after this many milliseconds. */
   | { readonly kind: "delay"; readonly milliseconds: number }
@@ -19,6 +20,7 @@ export type CommandFault =
   /** Never answer: only a task management function or a reset gives the request back. */
   | { readonly kind: "never" };
 
+/** Whoever wants faults; a missing method wants none of that kind. */
 export interface FaultHook {
   /** What should happen to this command; undefined carries it out. */
   command?(point: CommandFaultPoint): CommandFault | undefined;

@@ -15,6 +15,7 @@ export interface Submission {
   readonly answer: Uint8Array;
 }
 
+/** How the queues are set up. */
 export interface BareQueuesOptions {
   /** Negotiated features besides VERSION_1, which little-endian rings imply. Default all ring features and the type's. */
   features?: bigint;

@@ -46,6 +46,7 @@ export interface ExchangeLimits {
   give?: number;
 }
 
+/** The unit: the primary commands, and {@link exchangeCdb}. */
 export class BidirectionalUnit extends ScsiUnit {
   readonly kind = "bidirectional";
   readonly #limits: ExchangeLimits;

@@ -20,8 +20,10 @@ export const hostileDeviceTricks = [
   "random-event",
 ] as const;
 
+/** The name of a trick. */
 export type HostileDeviceTrick = (typeof hostileDeviceTricks)[number];
 
+/** The ring to spoil, and how. */
 export interface HostileDeviceOptions extends Pick<QueueOptions, "size" | "addresses" | "endianness"> {
   random: SeededRandom;
   startIndex?: number;

@@ -43,6 +43,7 @@ export const hostileTricks = [
   "index-back",
 ] as const;
 
+/** The name of a trick. */
 export type HostileTrick = (typeof hostileTricks)[number];
 
 /** A range of guest memory. */
@@ -51,6 +52,7 @@ export interface MemoryRange {
   readonly size: number;
 }
 
+/** The ring to spoil, and how. */
 export interface HostileDriverOptions extends Pick<QueueOptions, "size" | "addresses" | "endianness" | "indirect"> {
   random: SeededRandom;
   startIndex?: number;

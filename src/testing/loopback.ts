@@ -35,6 +35,7 @@ export interface LoopbackUnit {
   readonly unit: LogicalUnit;
 }
 
+/** What the loopback is made of. */
 export interface LoopbackOptions {
   /** Default `modern`. */
   transport?: LoopbackTransport;

@@ -9,6 +9,7 @@ import { blockBytes, type DmaBlock, type DmaDirection, type DmaMemory, type Shar
 /** What memory holds that its owner may not look at. */
 export const DmaPoison = { Lent: 0xd5, Fresh: 0xf5, Freed: 0xdb, Guard: 0x6b } as const;
 
+/** How buffers are copied, and how long memory is kept aside. */
 export interface PoisoningDmaOptions {
   /**
    * Length of the next piece of a shared buffer of which `left` bytes are left; makes scattered buffers. Default: all.

@@ -17,6 +17,7 @@ interface Line {
   deliveries: number;
 }
 
+/** What the controller is wired to. */
 export interface InterruptControllerOptions {
   bridges: readonly BridgeDescription[];
   buses: readonly BridgeBus[];

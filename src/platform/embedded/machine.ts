@@ -6,6 +6,7 @@ import { makeHostBridges, type PciFunction, ProcessorDecoder } from "../../pci/i
 import { type DeviceType, VirtioPciDevice, type VirtioPciFlavour } from "../../transport/index.js";
 import { InterruptController } from "./interrupt-controller.js";
 
+/** How the machine is built. */
 export interface EmbeddedOptions {
   /** Bytes of memory. Default the board's. */
   ramSize?: number;
@@ -15,6 +16,7 @@ export interface EmbeddedOptions {
   faults?: FaultHook | undefined;
 }
 
+/** How a virtio device is plugged in. */
 export interface EmbeddedVirtioOptions {
   /** PCI class code, 24 bits. */
   classCode: number;
@@ -30,6 +32,7 @@ export interface EmbeddedVirtioOptions {
   slot?: number;
 }
 
+/** A board in this process. */
 export class EmbeddedMachine implements Machine {
   readonly board: Board;
   readonly memorySpace: Machine["memorySpace"];

@@ -284,7 +284,13 @@ export class VirtioScsiDriver {
       options.signal?.addEventListener("abort", callOff, { once: true });
       if (options.signal?.aborted) callOff();
     });
-    if (!ended) this.#enqueue(request, queue);
+    if (ended) return result;
+    try {
+      this.#enqueue(request, queue);
+    } catch (error) {
+      // The device's registers cannot be reached any more: this request fails with all others.
+      this.#giveUp(error);
+    }
     return result;
   }
 
