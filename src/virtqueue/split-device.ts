@@ -220,6 +220,8 @@ export class SplitDevice implements QueueDevice {
         words = inner.words;
         table = inner.at;
         limit = inner.limit;
+        // §2.7.5.3.2: descriptors before the table do not count against it.
+        count = 0;
         at = table;
         continue;
       }
