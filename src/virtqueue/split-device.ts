@@ -20,6 +20,7 @@ import {
   usedRingSize,
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
+import { observePopped, observeUsed } from "./ring-trace.js";
 import { ringViolation } from "./ring-violation.js";
 
 /** Addresses above 2^53 are rounded when they become numbers: no memory lies there. */
@@ -115,7 +116,7 @@ export class SplitDevice implements QueueDevice {
     this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
     chain.inFlight = true;
     this.#inFlight++;
-    if (this.#observer !== undefined) this.#observeChain(this.#observer, "pop", chain);
+    if (this.#observer !== undefined) observePopped(this.#observer, this.index, chain);
     return chain;
   }
 
@@ -128,14 +129,7 @@ export class SplitDevice implements QueueDevice {
     this.#nextUsed = indexAdd(this.#nextUsed, 1);
     chain.inFlight = false;
     this.#inFlight--;
-    if (this.#observer !== undefined) {
-      this.#observer.emit({
-        category: "ring",
-        source: `queue ${this.index}`,
-        name: "used",
-        fields: { head: chain.head, written },
-      });
-    }
+    if (this.#observer !== undefined) observeUsed(this.#observer, this.index, chain.head, written);
   }
 
   retire(chain: Chain, written: number): void {
@@ -305,18 +299,6 @@ export class SplitDevice implements QueueDevice {
       done += step;
     }
     return index;
-  }
-
-  #observeChain(observer: Observer, name: string, chain: Chain): void {
-    const { head, readable, writable } = chain;
-    const fields = {
-      head,
-      readable: readable.byteLength,
-      readablePieces: readable.end,
-      writable: writable.byteLength,
-      writablePieces: writable.end,
-    };
-    observer.emit({ category: "ring", source: `queue ${this.index}`, name, fields });
   }
 
   /** Breaks the queue and names why. */

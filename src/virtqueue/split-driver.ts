@@ -18,6 +18,7 @@ import {
   usedRingSize,
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
+import { observeAdded } from "./ring-trace.js";
 import { ringViolation } from "./ring-violation.js";
 
 const word32Range = 0x1_0000_0000;
@@ -154,14 +155,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     const slot = this.#nextAvailable & this.#mask;
     this.#availableWords[this.#availableEntries + slot] = this.#swap ? swap16(head) : head;
     this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
-    if (this.#observer !== undefined) {
-      this.#observer.emit({
-        category: "ring",
-        source: `queue ${this.index}`,
-        name: "available",
-        fields: { head, descriptors: taken, indirect: inTable, writable: this.#room[head] },
-      });
-    }
+    if (this.#observer !== undefined) observeAdded(this.#observer, this.index, head, pieces, inTable);
     return true;
   }
 

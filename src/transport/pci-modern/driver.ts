@@ -1,4 +1,4 @@
-import type { RegisterWindow } from "../../bytes/index.js";
+import type { Register, RegisterWindow } from "../../bytes/index.js";
 import { ProtocolError } from "../../errors/index.js";
 import type { DmaBlock, DmaMemory, GuestMemory } from "../../memory/index.js";
 import { tracedWindow } from "../../observe/index.js";
@@ -29,6 +29,8 @@ export class ModernPciTransport implements DriverTransport {
   readonly #rings: DmaBlock[] = [];
   /** Per queue: where its notify register is. */
   readonly #notifyOffsets: number[] = [];
+  /** Names for the trace: a notify register for each queue that was set up. */
+  readonly #notifyRegisters: Record<string, Register> = {};
 
   /** @throws ProtocolError `capability-invalid` */
   constructor(fn: PciFunctionHandle, options: PciTransportOptions) {
@@ -40,7 +42,7 @@ export class ModernPciTransport implements DriverTransport {
     this.#structures = findModernStructures(fn);
     const source = `${this.kind} ${fn.place}`;
     this.#common = tracedWindow(this.#structures.common.window, r, source, options.observer);
-    this.#notify = tracedWindow(this.#structures.notify.window, {}, `${source} notify`, options.observer);
+    this.#notify = tracedWindow(this.#structures.notify.window, this.#notifyRegisters, source, options.observer);
     this.#interrupts = new PciInterrupts(fn, options.interrupts, options.prefer ?? "msix");
   }
 
@@ -94,6 +96,7 @@ export class ModernPciTransport implements DriverTransport {
       throw new ProtocolError("capability-invalid", { queue: index, detail });
     }
     this.#notifyOffsets[index] = notifyOffset;
+    this.#notifyRegisters[`queueNotify(${index})`] = { offset: notifyOffset, width: 2, access: "write" };
     common.write16(r.queueEnable.offset, 1);
     return addresses;
   }

@@ -2,6 +2,7 @@
 import type { Observer } from "../../observe/index.js";
 import { describeCdb, lunOf, statusName, targetOf, type UnitAddress } from "../../scsi/index.js";
 import type { DeviceRequest } from "./device-request.js";
+import { responseName } from "./protocol.js";
 
 /** A unit in words. */
 export function unitName(address: UnitAddress): string {
@@ -31,6 +32,11 @@ export function observeAnswer(observer: Observer, request: DeviceRequest, respon
     category: "scsi",
     source: unitName(request.address),
     name: "answer",
-    fields: { response, status: statusName(task.status), in: task.transferredIn, out: task.transferredOut },
+    fields: {
+      response: responseName(response),
+      status: statusName(task.status),
+      in: task.transferredIn,
+      out: task.transferredOut,
+    },
   });
 }
