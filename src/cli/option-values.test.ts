@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { InvalidArgumentError } from "commander";
 import { parseByteCount, parseRamSize, parseSeed, parseTrace, separateTrace } from "./option-values.js";
 
-test("memory is whole MiB from 16 MiB to 2 GiB, with or without a unit", () => {
+test("memory is whole MiB from 32 MiB to 2 GiB, with or without a unit", () => {
   assert.equal(parseRamSize("64M"), 64 << 20);
   assert.equal(parseRamSize("1g"), 2 ** 30);
   assert.equal(parseRamSize("65536KiB"), 64 << 20);

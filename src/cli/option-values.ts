@@ -3,15 +3,16 @@ import { InvalidArgumentError } from "commander";
 import { type TraceCategory, traceCategories } from "../observe/index.js";
 
 const units: Readonly<Record<string, number>> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
-const smallestRam = 16 * 2 ** 20;
+/** QEMU describes memory modules from 32 MiB on. */
+const smallestRam = 32 * 2 ** 20;
 const largestRam = 2 * 2 ** 30;
 
-/** `64M`, `1G`, `268435456`: bytes, whole MiB within 16 MiB…2 GiB. */
+/** `64M`, `1G`, `268435456`: bytes, whole MiB within 32 MiB…2 GiB. */
 export function parseRamSize(text: string): number {
   const match = /^(\d{1,12})([kmg]?)(i?b)?$/i.exec(text);
   const size = match === null ? Number.NaN : Number(match[1]) * units[match[2].toLowerCase()];
   if (size >= smallestRam && size <= largestRam && size % 2 ** 20 === 0) return size;
-  throw new InvalidArgumentError("Give whole MiB from 16M to 2G, such as 256M.");
+  throw new InvalidArgumentError("Give whole MiB from 32M to 2G, such as 256M.");
 }
 
 /** A seed of 32 bits. */

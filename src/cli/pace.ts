@@ -23,7 +23,7 @@ export class Pace {
     const { default: progress } = await import("cli-progress");
     const format = "{what} [{bar}] {percentage} %, {eta_formatted} left";
     this.#bar = new progress.SingleBar(
-      { format, clearOnComplete: true, hideCursor: true, stream: process.stderr, etaBuffer: 50, gracefulExit: false },
+      { format, clearOnComplete: true, stream: process.stderr, etaBuffer: 50, gracefulExit: false },
       progress.Presets.legacy,
     );
     this.#bar.start(total, 0, { what: "starting" });

@@ -6,6 +6,8 @@ export interface RunReport {
   readonly platform: string;
   /** Of the random places and patterns. */
   readonly seed: number;
+  /** The QEMU command that was started, for a shell. */
+  readonly qemu?: string;
   readonly adapters: readonly AdapterReport[];
 }
 

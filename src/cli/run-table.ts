@@ -5,8 +5,6 @@ import { type Column, formatRate, formatSize, formatTable, printable } from "./t
 export interface TableContext {
   /** The board's title. */
   readonly title: string;
-  /** The QEMU command, where there is one. */
-  readonly command?: string | undefined;
   /** Writes went to the images. */
   readonly write: boolean;
 }
@@ -17,7 +15,7 @@ const left = (title: string): Column => ({ title });
 /** The whole report, a line each. */
 export function formatRun(report: RunReport, context: TableContext): string[] {
   const lines = [`Machine   ${report.machine}: ${context.title}`, `Platform  ${report.platform}`];
-  if (context.command !== undefined) lines.push(`QEMU      ${context.command}`);
+  if (report.qemu !== undefined) lines.push(`QEMU      ${report.qemu}`);
   for (const adapter of report.adapters) lines.push(...formatAdapter(adapter));
   const units = report.adapters.flatMap((adapter) => adapter.units);
   lines.push("", ...formatUnits(units));

@@ -72,7 +72,6 @@ async function runWith(
   });
   let report: RunReport;
   try {
-    if (options.json && platform.command !== undefined) process.stderr.write(`${platform.command}\n`);
     interruption.check();
     const session = await Session.open(platform.machine, { ...options, observer });
     try {
@@ -87,9 +86,11 @@ async function runWith(
     await platform.close();
   }
   const { command } = platform;
+  // Not before: a run that fails leaves one line, which says why.
+  if (options.json && command !== undefined) process.stderr.write(`${command}\n`);
   const lines = options.json
     ? [JSON.stringify(report, undefined, 2)]
-    : formatRun(report, { title: board.title, command, write: options.write });
+    : formatRun(report, { title: board.title, write: options.write });
   await writeOutput(`${lines.join("\n")}\n`);
 }
 
@@ -133,7 +134,8 @@ class Run {
       units,
     };
     const { name } = platform.machine.board;
-    return { machine: name, platform: options.platform, seed: this.#seed, adapters: [adapterReport] };
+    const started = platform.command === undefined ? {} : { qemu: platform.command };
+    return { machine: name, platform: options.platform, seed: this.#seed, ...started, adapters: [adapterReport] };
   }
 
   async #unit(index: number, image: PlacedImage, unit: DiscoveredUnit): Promise<UnitReport> {

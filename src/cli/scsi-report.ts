@@ -32,6 +32,8 @@ export interface ScsiReport {
   readonly succeeded: boolean;
   /** Response, or status and sense, in words. */
   readonly outcome: string;
+  /** The QEMU command that was started, for a shell. */
+  readonly qemu?: string;
 }
 
 export function scsiReport(cdb: Uint8Array, address: UnitAddress, result: CommandResult, data: Uint8Array): ScsiReport {
@@ -56,6 +58,7 @@ export function scsiReport(cdb: Uint8Array, address: UnitAddress, result: Comman
 export function formatScsi(report: ScsiReport, output: string | undefined): string[] {
   const length = report.data.length / 2;
   const rows = [
+    ...(report.qemu === undefined ? [] : [["QEMU", report.qemu]]),
     ["Unit", `target ${report.target} lun ${report.lun}`],
     ["Command", report.command],
     ["Response", report.response],

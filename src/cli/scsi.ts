@@ -5,7 +5,6 @@ import { boardNamed } from "../machine/index.js";
 import type { TraceCategory } from "../observe/index.js";
 import {
   cdb,
-  describeCdb,
   findCommand,
   lunLimit,
   parseSense,
@@ -21,7 +20,7 @@ import { type PlacedImage, parseImageArgument, placeImages } from "./image-argum
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
 import { type RegisterChoice, startPlatform } from "./platform.js";
-import { formatScsi, scsiReport } from "./scsi-report.js";
+import { formatScsi, type ScsiReport, scsiReport } from "./scsi-report.js";
 import { Session } from "./session.js";
 import { traceTo } from "./trace.js";
 
@@ -72,10 +71,10 @@ export async function scsi(
     qemuPath: options.qemu,
     observer,
   });
+  const started = platform.command === undefined ? {} : { qemu: platform.command };
   const dataIn = new Uint8Array(room);
   let result: CommandResult;
   try {
-    if (platform.command !== undefined) process.stderr.write(`${platform.command}\n`);
     interruption.check();
     const session = await Session.open(platform.machine, { ...options, observer });
     try {
@@ -92,21 +91,15 @@ export async function scsi(
     await platform.close();
   }
   const data = dataIn.subarray(0, Math.max(0, room - result.residual));
-  await tell(command, address, result, data, options);
+  const report = { ...scsiReport(command, address, result, data), ...started };
+  await tell(report, data, options);
 }
 
-async function tell(
-  command: Uint8Array,
-  address: UnitAddress,
-  result: CommandResult,
-  data: Uint8Array,
-  options: ScsiOptions,
-): Promise<void> {
+async function tell(report: ScsiReport, data: Uint8Array, options: ScsiOptions): Promise<void> {
   if (options.output !== undefined) writeOutputFile(options.output, data);
-  const report = scsiReport(command, address, result, data);
   const text = options.json ? JSON.stringify(report, undefined, 2) : formatScsi(report, options.output).join("\n");
   await writeOutput(`${text}\n`);
-  if (!report.succeeded) throw new WorkFailed(`${describeCdb(command)} ended with ${report.outcome}`);
+  if (!report.succeeded) throw new WorkFailed(`${report.command} ended with ${report.outcome}`);
 }
 
 /** @throws UsageError when these are no hexadecimal bytes or no CDB */

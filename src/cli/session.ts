@@ -26,7 +26,10 @@ export class Session {
     this.adapter = adapter;
     this.driver = driver;
     this.#machine = machine;
-    this.#pump = this.#run();
+    // A machine that ended answers no command any more: all that wait for one fail now, not when their time is up.
+    this.#pump = this.#run().catch((error: unknown) => {
+      driver.close(error instanceof Error ? error : new WorkFailed(String(error))).catch(() => {});
+    });
   }
 
   /** Opens the first virtio-scsi adapter. @throws WorkFailed when there is none; UsageError when it cannot be had so. */

@@ -1,6 +1,6 @@
 /** `ringside run` and `ringside scsi` on QEMU's hardware: the same calls, checks and promises as on our own. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { boards } from "../../src/machine/index.js";
 import { findQemu } from "../../src/platform/qemu/index.js";
@@ -173,6 +173,24 @@ for (const choice of [
     else assert.equal(adapter.interrupts, choice[1]);
   });
 }
+
+test("a QEMU that is killed: one line, exit status 1, nothing left behind", { skip: lacking("pc") }, async (t) => {
+  const folder = new CliFolder(t);
+  writeFileSync(folder.file("large.img"), "");
+  truncateSync(folder.file("large.img"), 2 ** 38);
+  const image = folder.file("large.img");
+  const run = folder.start(["run", "--platform", "qemu", "--machine", "pc", "--hash", image]);
+  while (qemusOf(folder).length === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const [pid] = qemusOf(folder);
+  const start = performance.now();
+  process.kill(Number(pid), "SIGKILL");
+  const result = await run.ended;
+  assert.ok(performance.now() - start < 5000);
+  assert.deepEqual([result.status, result.stdout], [1, ""]);
+  assert.match(result.stderr, /^ringside: [^\n]*QEMU[^\n]*\n$/);
+  assert.deepEqual(folder.leftovers(), []);
+});
 
 test("a QEMU without the machine: one line, exit status 1", { skip: lacking("pc") }, async (t) => {
   const folder = new CliFolder(t);

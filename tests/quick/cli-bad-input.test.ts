@@ -69,7 +69,7 @@ const badCalls: Readonly<Record<string, BadCall>> = {
   "an unknown command": { words: ["rnu"], says: /unknown command 'rnu' \(Did you mean run\?\)/ },
   "an unknown trace category": { words: run("--trace=tcp"), says: /one or more of registers, ring, scsi/ },
   "a seed that is no number": { words: run("--seed", "x"), says: /--seed.*within 0…4294967295/ },
-  "too little memory": { words: run("--ram", "1M"), says: /--ram.*from 16M to 2G/ },
+  "too little memory": { words: run("--ram", "1M"), says: /--ram.*from 32M to 2G/ },
   "a QEMU that is not there": {
     ...{ words: run("--platform", "qemu", "--qemu", "/nowhere/qemu", "good.img"), status: 1 },
     says: /QEMU at \/nowhere\/qemu cannot be run: there is no such file/,
@@ -79,6 +79,10 @@ const badCalls: Readonly<Record<string, BadCall>> = {
     says: /\/bin\/true is not a QEMU/,
   },
   "a missing image on QEMU": { words: run("--platform", "qemu", "none.img"), says: /none\.img does not exist/ },
+  "blocks that QEMU cannot have": {
+    words: run("--platform", "qemu", "good.img,block-size=65536"),
+    says: /good\.img: QEMU's disks have blocks of up to 32768 bytes, not 65536/,
+  },
   "no CDB": { words: ["scsi", "good.img"], says: /missing required argument 'cdb'/ },
   "a CDB that is no hexadecimal": { words: ["scsi", "good.img", "--", "xyz"], says: /is no CDB/ },
   "a CDB of 3 bytes": { words: ["scsi", "good.img", "--", "120000"], says: /a CDB has 6 to 32 bytes, this one has 3/ },
