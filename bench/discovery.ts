@@ -19,7 +19,7 @@ export async function benchDiscovery(print: (line: string) => void): Promise<voi
       `  ${`${disks}`.padStart(2)} disks  ${time.toFixed(2).padStart(8)} ms   ${(time / disks).toFixed(3)} ms a disk`,
     );
   }
-  print(`  memory of an attached disk that was never used: ${(await bytesPerDisk()).toFixed(0)} bytes`);
+  print(`memory of an attached disk that was never used: ${(await bytesPerDisk()).toFixed(0)} bytes`);
 }
 
 async function discover(disks: number): Promise<number> {

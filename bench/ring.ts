@@ -60,10 +60,10 @@ export async function benchRing(print: (line: string) => void): Promise<void> {
       for (const { name, options } of variants) ours.get(name)?.push(ringRoundTrip({ ...options, rounds: perRound }));
     }
     const base = median(inC);
-    print(`  C, -O2                   ${base.toFixed(1).padStart(7)} ns`);
+    print(`C, -O2                   ${base.toFixed(1).padStart(7)} ns`);
     for (const [name, values] of ours) {
       const value = median(values);
-      print(`  ${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns   ${(value / base).toFixed(1)} × C`);
+      print(`${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns   ${(value / base).toFixed(1)} × C`);
     }
   } finally {
     yardstick.close();

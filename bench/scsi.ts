@@ -21,12 +21,12 @@ export async function benchScsi(print: (line: string) => void): Promise<void> {
     }
     const base = median(inC);
     const above = median(requests) - median(copies);
-    print(`  C ring round trip        ${base.toFixed(1).padStart(7)} ns`);
-    print(`  bare copy of 4 KiB       ${median(copies).toFixed(1).padStart(7)} ns`);
-    print(`  request                  ${median(requests).toFixed(1).padStart(7)} ns`);
-    print(`  request above the copy   ${above.toFixed(1).padStart(7)} ns   ${(above / base).toFixed(1)} × C`);
+    print(`C ring round trip        ${base.toFixed(1).padStart(7)} ns`);
+    print(`bare copy of 4 KiB       ${median(copies).toFixed(1).padStart(7)} ns`);
+    print(`request                  ${median(requests).toFixed(1).padStart(7)} ns`);
+    print(`request above the copy   ${above.toFixed(1).padStart(7)} ns   ${(above / base).toFixed(1)} × C`);
     const collections = await loop.countScavenges(10_000_000);
-    print(`  minor garbage collections in 10 M requests: ${collections}`);
+    print(`minor garbage collections in 10 M requests: ${collections}`);
   } finally {
     await loop.close();
     yardstick.close();

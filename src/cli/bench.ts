@@ -11,8 +11,8 @@ export interface Benchmark {
   readonly name: string;
   /** What it measures, in one line. */
   readonly title: string;
-  /** The result, a line each. */
-  run(): Promise<readonly string[]>;
+  /** Prints its result a line at a time, as soon as it has it. */
+  run(print: (line: string) => void): Promise<void>;
 }
 
 /** Benchmarks are compiled beside `src`, and are no part of the package. */
@@ -39,8 +39,12 @@ export async function bench(
     if (names.length > 0 && !names.includes(benchmark.name)) continue;
     interruption.check();
     await writeOutput(`${benchmark.name}: ${benchmark.title}\n`);
-    const lines = await benchmark.run();
-    await writeOutput(`${lines.map((line) => `  ${line}\n`).join("")}\n`);
+    let written = Promise.resolve();
+    await benchmark.run((line) => {
+      written = written.then(() => writeOutput(`  ${line}\n`));
+    });
+    await written;
+    await writeOutput("\n");
   }
 }
 

@@ -1,5 +1,6 @@
 export * from "./descriptor.js";
 export * from "./file-locks.js";
+export * from "./io-uring.js";
 export * from "./libc.js";
 export * from "./mapping.js";
 export * from "./memory-file.js";

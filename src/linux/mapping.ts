@@ -27,6 +27,8 @@ const forgotten = new FinalizationRegistry<{ address: bigint; size: number }>(({
 export class SharedMapping {
   /** The file's bytes. After {@link SharedMapping.close} a view reads zeros and no longer reaches the file. */
   readonly bytes: Uint8Array;
+  /** Where the mapping is in this process. A safe integer: user space ends at 2^47 or 2^52. */
+  readonly address: number;
   readonly #address: bigint;
   #open = true;
 
@@ -40,6 +42,7 @@ export class SharedMapping {
     const protection = options.write === false ? readable : readable | writable;
     this.#address = mapCall()(null, size, protection, mapShared, descriptor, offset);
     if (this.#address === mapFailed) throw systemCallError("mmap", `${size} bytes`);
+    this.address = Number(this.#address);
     const buffer = koffi().view(this.#address, size);
     forgotten.register(buffer, { address: this.#address, size });
     this.bytes = new Uint8Array(buffer);
