@@ -1,3 +1,5 @@
+import { constants, PerformanceObserver } from "node:perf_hooks";
+
 /** Medians of alternating rounds, so that a machine whose speed drifts is fair to both sides. */
 
 export function median(values: readonly number[]): number {
@@ -14,8 +16,7 @@ export function processorTime(work: () => void): number {
 }
 
 /** Minor garbage collections while `work` runs: 0 when nothing is allocated for long enough to matter. */
-export async function countScavenges(work: () => void, rounds: number): Promise<number> {
-  const { PerformanceObserver, constants } = await import("node:perf_hooks");
+export async function countScavenges(work: () => void): Promise<number> {
   let count = 0;
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
@@ -24,11 +25,9 @@ export async function countScavenges(work: () => void, rounds: number): Promise<
     }
   });
   observer.observe({ entryTypes: ["gc"] });
-  for (let round = 0; round < rounds; round++) {
-    work();
-    // Entries are handed over when the event loop turns.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
+  work();
+  // Entries are handed over when the event loop turns.
+  await new Promise<void>((resolve) => setTimeout(resolve, 20));
   observer.disconnect();
   return count;
 }

@@ -27,7 +27,7 @@ export interface ScsiLoop {
 }
 
 /** Brings up a PC with one disk in memory, and 32 requests that are used again and again. */
-export async function openScsiLoop(): Promise<ScsiLoop> {
+export async function openScsiLoop(registers: "legacy" | "modern"): Promise<ScsiLoop> {
   const machine = new EmbeddedMachine(boards.pc, { ramSize: 64 << 20 });
   const store = new MemoryStore(storeBytes);
   // Every block is there: reading zeros from a hole would be a different, cheaper thing.
@@ -36,7 +36,7 @@ export async function openScsiLoop(): Promise<ScsiLoop> {
   bus.attach(0, 0, new Disk(store, { powerOnAttention: false }));
   machine.plugVirtio(new VirtioScsiDevice(bus), { classCode: 0x010000 });
   const [adapter] = findVirtioAdapters(machine);
-  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn));
+  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn, { registers }));
   const data = machine.dma.allocate(depth * blockBytes, 4096);
   const requests = Array.from({ length: depth }, (_, index) => {
     const request = driver.acquireRequest();
@@ -65,7 +65,7 @@ export async function openScsiLoop(): Promise<ScsiLoop> {
     run,
     measureRequests: (batches) => processorTime(() => run(batches)) / (batches * depth),
     measureCopies: bareCopy,
-    countScavenges: (count) => countScavenges(() => run(1000), Math.ceil(count / (1000 * depth))),
+    countScavenges: (count) => countScavenges(() => run(Math.ceil(count / depth))),
     async close() {
       await driver.close();
       await machine.close();

@@ -7,7 +7,7 @@ const rounds = 5;
 
 export async function benchScsi(print: (line: string) => void): Promise<void> {
   const yardstick = new RingLoopInC();
-  const loop = await openScsiLoop();
+  const loop = await openScsiLoop("modern");
   try {
     print(`READ(10) of 4 KiB: driver, ring, device, target, memory store; medians of ${rounds} alternating rounds`);
     loop.run(5000);
@@ -25,10 +25,17 @@ export async function benchScsi(print: (line: string) => void): Promise<void> {
     print(`bare copy of 4 KiB       ${median(copies).toFixed(1).padStart(7)} ns`);
     print(`request                  ${median(requests).toFixed(1).padStart(7)} ns`);
     print(`request above the copy   ${above.toFixed(1).padStart(7)} ns   ${(above / base).toFixed(1)} × C`);
-    const collections = await loop.countScavenges(10_000_000);
-    print(`minor garbage collections in 10 M requests: ${collections}`);
+    for (const registers of ["legacy", "modern"] as const) print(await collections(registers));
   } finally {
     await loop.close();
     yardstick.close();
   }
+}
+
+async function collections(registers: "legacy" | "modern"): Promise<string> {
+  const loop = await openScsiLoop(registers);
+  loop.run(20_000);
+  const count = await loop.countScavenges(10_000_000);
+  await loop.close();
+  return `minor garbage collections in 10 M requests, ${registers} registers: ${count}`;
 }
