@@ -22,6 +22,8 @@ export interface QueueOptions {
   eventIndex: boolean;
   /** Where both indices start; 0 after a reset. Tests start near the wrap, migration anywhere. */
   startIndex?: number;
+  /** Where the used index starts, when that is elsewhere: device half, for rings that are taken over. */
+  startUsedIndex?: number;
   observer?: Observer | undefined;
 }
 

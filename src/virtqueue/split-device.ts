@@ -2,21 +2,24 @@
  * The device's half of a split virtqueue, virtio 1.2 §2.7. Every field that the driver can change is read once, then
  * checked, then used. What breaks a rule is thrown as a named violation, once; the queue is broken after it.
  */
-import { swap16, swap32 } from "../bytes/index.js";
+import { type Endianness, hostEndianness, swap16, swap32 } from "../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
-import type { GuestMemory, MemoryRegion, Scatter } from "../memory/index.js";
+import { GuestMemory, type MemoryRegion, type Scatter } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
 import { Chain } from "./chain.js";
 import { indexAdd, indexDistance, needsEvent } from "./needs-event.js";
 import type { QueueDevice, QueueOptions } from "./queue.js";
 import {
   availableRingSize,
+  compactLayout,
   DescriptorFlag,
   descriptorSize,
   isQueueSize,
+  layoutAt,
   maxQueueSize,
   noInterruptFlag,
   noNotifyFlag,
+  type RingAddresses,
   usedRingSize,
 } from "./ring-layout.js";
 import { RingPart } from "./ring-part.js";
@@ -29,30 +32,31 @@ const word32Range = 0x1_0000_0000;
 export class SplitDevice implements QueueDevice {
   readonly index: number;
   readonly size: number;
-  readonly #memory: GuestMemory;
+  #memory!: GuestMemory;
   readonly #indirect: boolean;
   readonly #eventIndex: boolean;
   readonly #notifyOnEmpty: boolean;
   readonly #mask: number;
+  readonly #endianness: Endianness;
   /** The ring's byte order is not the host's. */
   readonly #swap: boolean;
   // The parts' memory, taken apart: a load less for each access on the hot path.
-  readonly #descriptorWords: Uint32Array;
-  readonly #descriptorBase: number;
-  readonly #available: RingPart;
-  readonly #availableWords: Uint16Array;
+  #descriptorWords!: Uint32Array;
+  #descriptorBase!: number;
+  #available!: RingPart;
+  #availableWords!: Uint16Array;
   /** Index in `#availableWords` of ring entry 0. */
-  readonly #availableEntries: number;
-  readonly #used: RingPart;
-  readonly #usedWords: Uint32Array;
+  #availableEntries!: number;
+  #used!: RingPart;
+  #usedWords!: Uint32Array;
   /** Index in `#usedWords` of used element 0. */
-  readonly #usedElements: number;
+  #usedElements!: number;
   readonly #observer: Observer | undefined;
   readonly #chains: (Chain | undefined)[] = [];
   /** Where the indirect table of the chain being read is; reused. */
   readonly #table: { words: Uint32Array; at: number; limit: number } = { words: new Uint32Array(0), at: 0, limit: 0 };
   /** The region that the last buffer lay in: mostly the next one does too. */
-  #lastRegion: MemoryRegion;
+  #lastRegion!: MemoryRegion;
   #nextAvailable: number;
   /** The available index as last read: entries before it are known to be there. */
   #seenAvailable: number;
@@ -65,32 +69,53 @@ export class SplitDevice implements QueueDevice {
   constructor(memory: GuestMemory, options: QueueOptions & { notifyOnEmpty?: boolean }) {
     const { index, size, endianness, addresses } = options;
     if (!isQueueSize(size)) throw new ProtocolError("ring-size-invalid", { queue: index, detail: `size ${size}` });
-    const part = (name: string, address: number, bytes: number, alignment: number) =>
-      new RingPart(memory, { address, size: bytes, alignment, endianness, name, queue: index });
     this.index = index;
     this.size = size;
-    this.#memory = memory;
+    this.#endianness = endianness;
+    this.#swap = endianness !== hostEndianness;
     this.#indirect = options.indirect;
     this.#eventIndex = options.eventIndex;
     this.#notifyOnEmpty = options.notifyOnEmpty ?? false;
     this.#mask = size - 1;
-    const descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
-    this.#swap = descriptors.swap;
-    this.#descriptorWords = descriptors.words32;
-    this.#descriptorBase = descriptors.word32;
-    this.#available = part("available ring", addresses.available, availableRingSize(size), 2);
-    this.#availableWords = this.#available.words16;
-    this.#availableEntries = this.#available.word16 + 2;
-    this.#used = part("used ring", addresses.used, usedRingSize(size), 4);
-    this.#usedWords = this.#used.words32;
-    this.#usedElements = this.#used.word32 + 1;
-    this.#lastRegion = memory.regions[0];
     this.#observer = options.observer;
     const start = options.startIndex ?? 0;
     this.#nextAvailable = start;
     this.#seenAvailable = start;
-    this.#nextUsed = start;
-    this.#publishedUsed = start;
+    this.#nextUsed = options.startUsedIndex ?? start;
+    this.#publishedUsed = this.#nextUsed;
+    this.move(memory, addresses);
+  }
+
+  /**
+   * Takes the ring to be in other memory, or at another address, from here on; positions stay. Chains that are in flight
+   * keep the memory that they were popped with.
+   * @throws ProtocolError `ring-outside-memory`, `ring-misaligned`; nothing has changed then.
+   */
+  move(memory: GuestMemory, addresses: RingAddresses): void {
+    const { size, index } = this;
+    const part = (name: string, address: number, bytes: number, alignment: number) =>
+      new RingPart(memory, { address, size: bytes, alignment, endianness: this.#endianness, name, queue: index });
+    const descriptors = part("descriptor table", addresses.descriptors, descriptorSize * size, 16);
+    const available = part("available ring", addresses.available, availableRingSize(size), 2);
+    const used = part("used ring", addresses.used, usedRingSize(size), 4);
+    this.#memory = memory;
+    this.#descriptorWords = descriptors.words32;
+    this.#descriptorBase = descriptors.word32;
+    this.#available = available;
+    this.#availableWords = available.words16;
+    this.#availableEntries = available.word16 + 2;
+    this.#used = used;
+    this.#usedWords = used.words32;
+    this.#usedElements = used.word32 + 1;
+    this.#lastRegion = memory.regions[0];
+  }
+
+  /** Lets go of the ring: nothing is popped from here on, and what is still pushed reaches nobody. */
+  abandon(): void {
+    const layout = compactLayout(this.size);
+    this.move(GuestMemory.ofSize(layout.byteLength), layoutAt(layout, 0));
+    this.#available.store(1, this.#nextAvailable);
+    this.#seenAvailable = this.#nextAvailable;
   }
 
   get inFlight(): number {
@@ -105,15 +130,33 @@ export class SplitDevice implements QueueDevice {
     return this.#nextAvailable;
   }
 
+  /** Position in the used ring: what the next pushed chain gets. */
+  get nextUsed(): number {
+    return this.#nextUsed;
+  }
+
   pop(): Chain | undefined {
     if (this.#nextAvailable === this.#seenAvailable && !this.#moreAvailable()) return undefined;
     const entry = this.#availableWords[this.#availableEntries + (this.#nextAvailable & this.#mask)];
     const head = this.#swap ? swap16(entry) : entry;
+    const chain = this.#chainAt(head);
+    this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
+    return chain;
+  }
+
+  /**
+   * A chain that was popped in an earlier life of this ring and never pushed: it has its place in the available ring
+   * behind it. @throws ProtocolError as {@link SplitDevice.pop}
+   */
+  popAgain(head: number): Chain {
+    return this.#chainAt(head);
+  }
+
+  #chainAt(head: number): Chain {
     if (head >= this.size) throw this.#violation("head-out-of-range", head, `descriptor ${head} of ${this.size}`);
     const chain = (this.#chains[head] ??= new Chain(head));
     if (chain.inFlight) throw this.#violation("head-in-flight", head);
     this.#walk(chain);
-    this.#nextAvailable = indexAdd(this.#nextAvailable, 1);
     chain.inFlight = true;
     this.#inFlight++;
     if (this.#observer !== undefined) observePopped(this.#observer, this.index, chain);

@@ -1,0 +1,26 @@
+/**
+ * Memory at an address that is known and does not move: for structures that a system call takes with pointers in them.
+ */
+import { koffi, libcFunction } from "./libc.js";
+import { systemCallError } from "./system-error.js";
+
+const mapCall = libcFunction("void *mmap(void *, size_t, int, int, int, int64_t)");
+const readWrite = 3;
+const privateAnonymous = 0x22;
+const mapFailed = 0xffff_ffff_ffff_ffffn;
+
+/** Zeroed memory, kept until the process ends: make few, and reuse them. */
+export class NativeBuffer {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+
+  /** @param size bytes. @throws SystemCallError */
+  constructor(size: number) {
+    this.address = mapCall()(null, size, readWrite, privateAnonymous, -1, 0);
+    if (this.address === mapFailed) throw systemCallError("mmap", `${size} bytes`);
+    const buffer = koffi().view(this.address, size);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+  }
+}
