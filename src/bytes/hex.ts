@@ -19,7 +19,7 @@ export function parseHexBytes(text: string): Uint8Array {
     .trim()
     .split(/[\s,:]+/)
     .filter(Boolean)
-    .map((word) => word.replace(/^0x/i, "").padStart(/^0x/i.test(word) || word.length === 1 ? 2 : 0, "0"))
+    .map((word) => word.replace(/^0x(?=.)/i, "").padStart(/^0x./i.test(word) || word.length === 1 ? 2 : 0, "0"))
     .join("");
   if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new TypeError(`not hexadecimal bytes: "${text.trim()}"`);
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

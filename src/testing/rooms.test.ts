@@ -14,15 +14,20 @@ const rooms = [
   "observe",
   "virtqueue",
   "pci",
+  "zorro",
   "transport",
   "storage",
   "scsi",
   "virtio",
+  "ncr53c710",
   "partition",
+  "filesystem",
+  "os",
   "machine",
   "platform",
   "testing",
   "cli",
+  "web",
 ] as const;
 
 /** What is Node's: everything else runs unchanged in a browser. */

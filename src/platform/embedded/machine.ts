@@ -3,7 +3,7 @@ import type { Board, Machine } from "../../machine/index.js";
 import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory } from "../../memory/index.js";
 import type { FaultHook, Observer } from "../../observe/index.js";
 import { makeHostBridges, type PciFunction, ProcessorDecoder } from "../../pci/index.js";
-import { type DeviceType, VirtioPciDevice, type VirtioPciFlavour } from "../../transport/index.js";
+import { type DeviceType, legacyPageSize, VirtioPciDevice, type VirtioPciFlavour } from "../../transport/index.js";
 import { InterruptController } from "./interrupt-controller.js";
 
 /** How the machine is built. */
@@ -49,7 +49,8 @@ export class EmbeddedMachine implements Machine {
     this.board = board;
     this.#options = options;
     this.memory = GuestMemory.ofSize(ramSize, board.ramBase);
-    const allocator = new DmaAllocator(this.memory, board.ramBase, ramSize);
+    // Page 0 is left out: a legacy queue at address 0 is no queue (virtio 0.9.5 §2.3).
+    const allocator = new DmaAllocator(this.memory, board.ramBase + legacyPageSize, ramSize - legacyPageSize);
     this.dma = new GuestDma(this.memory, allocator, { bounceAll: options.bounceAll ?? false });
     this.#bridges = makeHostBridges(board.bridges);
     const spaces = new ProcessorDecoder(this.#bridges.chips);

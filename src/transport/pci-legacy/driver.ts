@@ -65,6 +65,8 @@ export class LegacyPciTransport implements DriverTransport {
     const layout = legacyLayout(size, legacyPageSize);
     const ring = this.dma.allocate(layout.byteLength, legacyPageSize);
     this.#rings.push(ring);
+    // Address 0 takes a queue away.
+    if (ring.address === 0) return this.setUpQueue(index, size);
     this.#registers.write16(queueSelect.offset, index);
     this.#registers.write32(queueAddress.offset, ring.address / legacyPageSize);
     return layoutAt(layout, ring.address);
