@@ -6,6 +6,7 @@ import type { PlacedImage } from "./image-argument.js";
 /** Which register interface the driver is to use; `auto` is what the board's operating system would use. */
 export type RegisterChoice = "auto" | "legacy" | "modern";
 
+/** What a platform needs to bring up a machine with the images that were named. */
 export interface PlatformOptions {
   readonly board: Board;
   readonly images: readonly PlacedImage[];
@@ -20,6 +21,7 @@ export interface PlatformOptions {
   readonly observer?: Observer | undefined;
 }
 
+/** A machine that was brought up, and what a report says of its platform. */
 export interface PlatformMachine {
   readonly machine: Machine;
   /** The QEMU command that was started, for a shell. */
@@ -33,6 +35,7 @@ const platforms: Readonly<Record<string, () => Promise<(options: PlatformOptions
   qemu: async () => (await import("./platform-qemu.js")).startQemu,
 };
 
+/** Values of `--platform`. */
 export const platformNames: readonly string[] = Object.keys(platforms);
 
 /** Brings the board up. @throws UsageError, ImageError, QemuError */
@@ -57,5 +60,5 @@ export function adapterFlavour(board: Board, registers: RegisterChoice): "transi
 
 /** MSI-X vectors of the adapter: configuration, control, events, one request queue; none where the board takes none. */
 export function adapterVectors(board: Board): number {
-  return board.bridges[board.adapters?.bridge ?? 0].messageInterrupts ? 4 : 0;
+  return board.bridges[board.adapters?.bridge ?? 0]?.messageInterrupts === true ? 4 : 0;
 }

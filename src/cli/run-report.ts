@@ -11,6 +11,7 @@ export interface RunReport {
   readonly adapters: readonly AdapterReport[];
 }
 
+/** One adapter in the output of `run --json`. */
 export interface AdapterReport {
   /** `virtio-scsi` */
   readonly kind: string;
@@ -25,6 +26,7 @@ export interface AdapterReport {
   readonly units: readonly UnitReport[];
 }
 
+/** One unit in the output of `run --json`. */
 export interface UnitReport {
   readonly unit: number;
   readonly target: number;
@@ -52,6 +54,7 @@ export interface UnitReport {
   readonly sha256?: string;
 }
 
+/** One partition in the output of `run --json`. */
 export interface PartitionReport {
   readonly name: string;
   readonly type: string;
@@ -61,6 +64,7 @@ export interface PartitionReport {
   readonly bootable: boolean;
 }
 
+/** How a unit was verified, and how fast. */
 export interface VerificationReport {
   readonly places: number;
   readonly bytes: number;

@@ -2,6 +2,7 @@
 import type { AdapterReport, PartitionReport, RunReport, UnitReport } from "./run-report.js";
 import { type Column, formatRate, formatSize, formatTable, printable } from "./table.js";
 
+/** What the table says besides the report itself. */
 export interface TableContext {
   /** The board's title. */
   readonly title: string;
@@ -26,7 +27,13 @@ export function formatRun(report: RunReport, context: TableContext): string[] {
 }
 
 function formatAdapter(adapter: AdapterReport): string[] {
-  const interrupts = { msix: "MSI-X", "msix-shared": "shared MSI-X", intx: "INTx", none: "no interrupts (polled)" };
+  const interrupts = {
+    msix: "MSI-X",
+    "msix-shared": "shared MSI-X",
+    intx: "INTx",
+    line: "its own line",
+    none: "no interrupts (polled)",
+  };
   return [
     `Adapter   ${adapter.kind} at ${adapter.place}, ${adapter.transport}, ${interrupts[adapter.interrupts]}`,
     `Features  ${adapter.features.join(" ")}`,

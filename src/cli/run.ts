@@ -128,7 +128,7 @@ class Run {
     const adapterReport: AdapterReport = {
       kind: "virtio-scsi",
       transport: driver.link.transport.kind,
-      place: `${adapter.fn.bridge.name} ${adapter.fn.place}`,
+      place: adapter.place,
       interrupts: driver.link.interruptMode,
       features: featureNames(driver.link.features, scsiFeatures, ringFeatures),
       units,

@@ -6,6 +6,7 @@ import { ScsiQueue, VirtioScsiDriver, virtioScsiId } from "../virtio/index.js";
 import { asUsageError, WorkFailed } from "./errors.js";
 import { type RegisterChoice, registersFor } from "./platform.js";
 
+/** What `run` and `scsi` bring up alike. */
 export interface SessionOptions {
   readonly registers: RegisterChoice;
   readonly interrupts: InterruptPreference;
@@ -40,7 +41,7 @@ export class Session {
     const registers = registersFor(machine.board, options.registers);
     let transport: ReturnType<typeof openAdapter>;
     try {
-      transport = openAdapter(machine, adapter.fn, { registers, prefer, observer });
+      transport = openAdapter(machine, adapter, { registers, prefer, observer });
     } catch (error) {
       throw asUsageError(error);
     }

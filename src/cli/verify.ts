@@ -22,6 +22,7 @@ export type WriteTest =
   /** Writes must be refused. */
   | "refused";
 
+/** What a verification reads, writes and compares with. */
 export interface VerifyOptions {
   readonly unit: UnitBlocks;
   readonly image: ImageBytes;
@@ -37,6 +38,7 @@ export interface Speed {
   readonly commandsPerSecond: number;
 }
 
+/** What a verification did. */
 export interface Verification {
   readonly places: number;
   /** Bytes of all places. */

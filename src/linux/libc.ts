@@ -4,8 +4,8 @@
  */
 import { createRequire } from "node:module";
 
-/** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
 // biome-ignore lint/suspicious/noExplicitAny: what a C function takes and gives is known by its prototype only
+/** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
 export type CFunction = (...args: any[]) => any;
 
 const require = createRequire(import.meta.url);

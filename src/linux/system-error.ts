@@ -3,6 +3,7 @@
  */
 import { koffi, lastErrorName } from "./libc.js";
 
+/** A system call that failed. */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
   /** `EACCES`, `ENOENT` … */

@@ -18,6 +18,7 @@ export interface Partition {
   readonly content?: string;
 }
 
+/** Which kind of partition table a disk has. */
 export type PartitionScheme = "rdb" | "gpt" | "mbr" | "none";
 
 export interface PartitionTable {

@@ -2,6 +2,7 @@
 import type { BridgeDescription } from "./bridge-description.js";
 import { FixedHostBridge } from "./host-bridge.js";
 
+/** The Articia S: registers and windows are where the AmigaOne has them. */
 export class ArticiaS extends FixedHostBridge {
   /** @throws RangeError when the description is that of another bridge. */
   constructor(description: BridgeDescription) {

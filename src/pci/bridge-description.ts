@@ -68,6 +68,7 @@ export interface OnboardFunction {
   readonly writable?: Readonly<Record<number, number>>;
 }
 
+/** The host bridges that there are. */
 export type BridgeKind = "articia" | "mv64361" | "i440fx";
 
 export interface BridgeDescription {

@@ -24,6 +24,7 @@ export function interruptLineOf(routing: InterruptRouting, slot: number, pin: nu
   return pin === 0 ? -1 : (slot + pin - 1 + routing.offset) % routing.lines;
 }
 
+/** One bus with the functions plugged into it. */
 export class PciBus {
   readonly number: number;
   /** Memory cycles by PCI address. */

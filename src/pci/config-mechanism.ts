@@ -5,6 +5,7 @@ import type { PciBus } from "./bus.js";
 
 const enableBit = 0x8000_0000;
 
+/** The two registers of configuration mechanism #1, device half (PCI 3.0 §3.2.2.3.2). */
 export class ConfigMechanismDevice {
   /** CONFIG_ADDRESS: written as a whole, a narrower write goes nowhere. */
   readonly addressRegister: RegisterWindow;

@@ -3,6 +3,7 @@ import { type AccessWidth, hex, registerName } from "../bytes/index.js";
 import { type FunctionAddress, formatFunctionAddress, type PciConfigAccess } from "./config-access.js";
 import { configRegisters } from "./config-layout.js";
 
+/** One configuration access and its answer. */
 export interface ConfigAccessRecord {
   readonly kind: "read" | "write";
   /** Index of the bridge in the board's list. */

@@ -3,6 +3,7 @@ import { barBits, commandBits, configRegisters, configSpaceSize, statusBits } fr
 import type { PciBar, PciBarOptions, PciCapability, PciFunction, PciFunctionHost } from "./function.js";
 import type { MsixTable } from "./msix.js";
 
+/** What a PCI function is made of. */
 export interface PciDeviceOptions {
   readonly vendorId: number;
   readonly deviceId: number;

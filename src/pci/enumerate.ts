@@ -6,6 +6,7 @@ import { configRegisters, headerTypeBits } from "./config-layout.js";
 import { PciFunctionHandle } from "./function-handle.js";
 import { prepareBridge } from "./prepare-bridge.js";
 
+/** How functions are enumerated. */
 export interface EnumerateOptions {
   /** Which functions get addresses. Default: every one that is no bridge (base class 6). */
   readonly assign?: (fn: PciFunctionHandle) => boolean;

@@ -31,6 +31,7 @@ export interface PciFunctionSource {
   readonly allocator: BarAllocator;
 }
 
+/** A function that enumeration found. */
 export class PciFunctionHandle {
   readonly address: FunctionAddress;
   readonly bridge: BridgeDescription;

@@ -3,6 +3,7 @@ import { type RegisterWindow, subWindow } from "../bytes/index.js";
 import { capabilityIds, msixCapability, msixEntry } from "./config-layout.js";
 import type { PciFunctionHandle } from "./function-handle.js";
 
+/** The MSI-X table of a function, as its driver programs it. */
 export class MsixVectors {
   /** Entries of the table. */
   readonly count: number;

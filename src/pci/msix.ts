@@ -6,6 +6,7 @@ import { type AccessWidth, type RegisterWindow, windowOf } from "../bytes/index.
 import { capabilityIds, msixCapability, msixEntry } from "./config-layout.js";
 import type { PciCapability } from "./function.js";
 
+/** Size and place of an MSI-X table. */
 export interface MsixOptions {
   /** Table size, 1–2048. */
   readonly vectors: number;
@@ -21,6 +22,7 @@ export interface MsixOptions {
   onChange?(state: { readonly enabled: boolean; readonly functionMasked: boolean }): void;
 }
 
+/** The MSI-X table and pending bits of one function. */
 export class MsixTable {
   readonly vectors: number;
   readonly capability: PciCapability;

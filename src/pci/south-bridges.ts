@@ -12,6 +12,7 @@ export const mv64361Functions: readonly OnboardFunction[] = [
   },
 ];
 
+/** The Articia S's own function. */
 export const articiaFunctions: readonly OnboardFunction[] = [
   {
     ...{ slot: 0, function: 0, name: "Articia S host bridge", vendorId: 0x10cc, deviceId: 0x0660, revision: 0 },

@@ -6,6 +6,7 @@ import { PageViews, Scatter } from "../memory/index.js";
 import { checkRange } from "./check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "./store.js";
 
+/** Limits and looks of a store in memory. */
 export interface MemoryStoreOptions {
   /** Bytes allocated at a time: a power of two, at least 4096. Default 1 MiB. */
   chunkSize?: number;

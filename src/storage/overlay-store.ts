@@ -10,6 +10,7 @@ import type { Answer, ExtentStatus, Store } from "./store.js";
 
 const pageSize = 4096;
 
+/** Limits of an overlay. */
 export interface OverlayStoreOptions {
   /** A write that needs more memory than this fails with `no-space`. Default: no limit. */
   maxAllocatedBytes?: number;

@@ -7,6 +7,7 @@
 import { DeviceError } from "../errors/index.js";
 import type { Scatter } from "../memory/index.js";
 
+/** Done at once, or when the promise resolves. */
 export type Answer = undefined | Promise<void>;
 
 /** What is known of a range: whether reading it needs the medium, and whether it reads as zeros. */
@@ -41,9 +42,12 @@ export interface Store {
 export class StoreError extends DeviceError {
   override readonly name = "StoreError";
   readonly code: "read" | "write" | "no-space" | "read-only" | "changed-size";
+  /** The byte at which the medium failed, when that is known: units report the block as the INFORMATION of their sense. */
+  readonly position: number | undefined;
 
-  constructor(code: StoreError["code"], message: string, options?: ErrorOptions) {
+  constructor(code: StoreError["code"], message: string, options: ErrorOptions & { readonly position?: number } = {}) {
     super(message, options);
     this.code = code;
+    this.position = options.position;
   }
 }

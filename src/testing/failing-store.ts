@@ -29,6 +29,7 @@ export function failRange(
       : undefined;
 }
 
+/** Which operations fail. */
 export interface FailingStoreOptions {
   /** `throw` (default): fails at once. `reject`: fails by a promise. */
   by?: "throw" | "reject";

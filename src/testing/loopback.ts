@@ -134,10 +134,10 @@ export function plugLoopback(options: LoopbackOptions = {}): PluggedLoopback {
     ...(vectors === undefined ? {} : { vectors }),
   });
   const found = findVirtioAdapters(machine)[0];
-  if (found === undefined) throw new RangeError(`${board.name} shows no adapter`);
+  if (found?.on !== "pci") throw new RangeError(`${board.name} shows no adapter`);
   const { fn } = found;
   const openTransport = (how: OpenAdapterOptions = {}) =>
-    openAdapter(machine, fn, {
+    openAdapter(machine, found, {
       prefer: interrupts,
       registers: transport === "modern" ? "modern" : "legacy",
       observer,

@@ -6,6 +6,7 @@ import { Scatter } from "../memory/index.js";
 import { type Answer, type ExtentStatus, MemoryStore, type Store } from "../storage/index.js";
 import { seededRandom } from "./seeded-random.js";
 
+/** How a power cut treats what was not flushed. */
 export interface PowerLossOptions {
   /** Bytes that are written whole or not at all. Default 512. */
   sectorSize?: number;

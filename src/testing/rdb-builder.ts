@@ -1,5 +1,6 @@
 /** Makes rigid disk blocks for tests: a drive, its partitions and the file systems that it brings along. */
 
+/** A partition to put on an RDB disk. */
 export interface RdbPartitionSpec {
   readonly name: string;
   /** `0x444f5303` is `DOS\3`. */
@@ -14,6 +15,7 @@ export interface RdbPartitionSpec {
   readonly noMount?: boolean;
 }
 
+/** A file system to put into an RDB. */
 export interface RdbFileSystemSpec {
   readonly dosType: number;
   readonly version: number;
@@ -22,6 +24,7 @@ export interface RdbFileSystemSpec {
   readonly code?: Uint8Array;
 }
 
+/** An RDB disk to build. */
 export interface RdbSpec {
   /** Bytes. Default 512. */
   readonly blockSize?: number;

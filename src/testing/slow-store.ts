@@ -6,6 +6,7 @@ import type { Scatter } from "../memory/index.js";
 import type { Answer, ExtentStatus, Store } from "../storage/index.js";
 import { type SeededRandom, seededRandom } from "./seeded-random.js";
 
+/** How late a store answers. */
 export interface SlowStoreOptions {
   /** Chooses delays and order. Default 1. */
   seed?: number;

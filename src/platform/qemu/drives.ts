@@ -40,6 +40,7 @@ export interface QemuDisk {
   readonly properties?: QemuProperties;
 }
 
+/** Properties of a QEMU device by name. */
 export type QemuProperties = Readonly<Record<string, string | number | boolean>>;
 
 /** One adapter with its disks. A virtio-blk adapter is its disk: it has exactly one. */

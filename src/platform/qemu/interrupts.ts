@@ -22,6 +22,7 @@ interface AttachedMessage {
   readonly handler: () => void;
 }
 
+/** The interrupts of one QEMU machine. */
 export class QemuInterrupts implements Interrupts {
   readonly attachMessage?: NonNullable<Interrupts["attachMessage"]>;
   readonly #bridges: readonly BridgeDescription[];

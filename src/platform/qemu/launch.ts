@@ -26,6 +26,7 @@ import { QemuError } from "./qemu-error.js";
 import { QmpClient } from "./qmp.js";
 import { QtestClient } from "./qtest.js";
 
+/** What QEMU is started with. */
 export interface LaunchOptions {
   readonly board: Board;
   /** Bytes. */

@@ -11,6 +11,7 @@ import { QemuInterrupts } from "./interrupts.js";
 import { launchQemu, type QemuProcess } from "./launch.js";
 import type { QmpClient } from "./qmp.js";
 
+/** The machine that QEMU shall be. */
 export interface QemuMachineOptions {
   readonly board: Board;
   /** A QEMU to use (`--qemu PATH`) instead of the one that is found. */
@@ -58,6 +59,7 @@ export async function startQemuMachine(options: QemuMachineOptions): Promise<Qem
   }
 }
 
+/** A QEMU that was started as a board. */
 export class QemuMachine implements Machine {
   readonly board: Board;
   readonly memorySpace: RegisterWindow;

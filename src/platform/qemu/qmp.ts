@@ -20,6 +20,7 @@ interface Waiting {
 /** An answer longer than this is not one (the longest known, the schema, has half a megabyte). */
 const longestLine = 16 << 20;
 
+/** A connection to QEMU's monitor. */
 export class QmpClient {
   readonly #socket: Socket;
   readonly #timeout: number;

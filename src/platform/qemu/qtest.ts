@@ -14,6 +14,7 @@ const bulkStep = 16 * 1024;
 const memorySuffix = { 1: "b", 2: "w", 4: "l" } as const;
 const newline = 0x0a;
 
+/** How a qtest connection behaves. */
 export interface QtestOptions {
   /** How long QEMU may take for one answer. Default 10 000 ms. */
   readonly timeout?: number;
@@ -21,6 +22,7 @@ export interface QtestOptions {
   readonly lastWords?: () => string;
 }
 
+/** A connection to the qtest server of one QEMU. */
 export class QtestClient {
   readonly #socket: UnixSocket;
   readonly #timeout: number;

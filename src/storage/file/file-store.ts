@@ -5,6 +5,7 @@ import { checkRange } from "../check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
 import { nextData, nextHole, punchHole, type SpaceAnswer, zeroRange } from "./sparse-file.js";
 
+/** How a file is opened as a store. */
 export interface FileStoreOptions {
   /** Path, for messages. */
   path: string;

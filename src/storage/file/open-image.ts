@@ -6,6 +6,7 @@ import { ImageError } from "./image-error.js";
 import { lockImage } from "./image-lock.js";
 import { deviceSize } from "./sparse-file.js";
 
+/** How an image is opened. */
 export interface OpenImageOptions {
   /** Default false: the image is opened for reading and writing. */
   readOnly?: boolean;

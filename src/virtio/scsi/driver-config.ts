@@ -4,6 +4,7 @@ import { ProtocolError } from "../../errors/index.js";
 import type { DriverLink } from "../../transport/index.js";
 import { scsiConfig } from "./protocol.js";
 
+/** The fields of the device configuration, as numbers. */
 export type ScsiConfig = StructValue<typeof scsiConfig>;
 
 /** Sizes above this are no device's: a driver would allocate that much for each request. */

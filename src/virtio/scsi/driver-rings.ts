@@ -9,6 +9,7 @@ import type { QueueDriver } from "../../virtqueue/index.js";
 import { ScsiRequest } from "./driver-request.js";
 import { requestHeader, responseHeader, ScsiQueue, ScsiResponse } from "./protocol.js";
 
+/** Request queues, and the requests that go over them. */
 export class RequestRings {
   readonly queues: readonly QueueDriver<ScsiRequest>[];
   readonly #link: DriverLink;

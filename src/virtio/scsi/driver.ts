@@ -5,14 +5,14 @@
 import { DeviceError, ProtocolError } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
-import { describeCdb, encodeVirtioLun, targetOf, type UnitAddress } from "../../scsi/index.js";
+import { describeCdb, encodeVirtioLun, type UnitAddress } from "../../scsi/index.js";
 import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
 import { openScsiConfig, type ScsiConfig } from "./driver-config.js";
 import { ControlQueue } from "./driver-control.js";
 import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
 import type { ScsiRequest } from "./driver-request.js";
 import { RequestRings } from "./driver-rings.js";
-import { responseName, ScsiQueue, ScsiResponse, scsiFeatures, TaskManagement } from "./protocol.js";
+import { ScsiQueue, ScsiResponse, scsiFeatures, TaskManagement } from "./protocol.js";
 
 /** What the driver takes and how long it waits. */
 export interface ScsiDriverOptions {
@@ -394,9 +394,4 @@ export class VirtioScsiDriver {
     for (const listener of this.#onFailure) listener(error);
     this.close(error).catch(() => {});
   }
-}
-
-/** What a result means in words, when it is not success. */
-export function describeResponse(address: UnitAddress, response: number): string {
-  return `target ${targetOf(address)}: ${responseName(response)}`;
 }
