@@ -27,7 +27,7 @@ async function discover(disks: number): Promise<number> {
   machine.plugVirtio(new VirtioScsiDevice(busWith(disks)), { classCode: 0x010000 });
   const start = performance.now();
   const [adapter] = findVirtioAdapters(machine);
-  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn));
+  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter));
   const units = await discoverUnits(driver);
   const time = performance.now() - start;
   if (units.length !== disks) throw new Error(`${units.length} of ${disks} disks found`);

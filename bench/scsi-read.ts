@@ -36,7 +36,7 @@ export async function openScsiLoop(registers: "legacy" | "modern"): Promise<Scsi
   bus.attach(0, 0, new Disk(store, { powerOnAttention: false }));
   machine.plugVirtio(new VirtioScsiDevice(bus), { classCode: 0x010000 });
   const [adapter] = findVirtioAdapters(machine);
-  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn, { registers }));
+  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter, { registers }));
   const data = machine.dma.allocate(depth * blockBytes, 4096);
   const requests = Array.from({ length: depth }, (_, index) => {
     const request = driver.acquireRequest();

@@ -54,15 +54,41 @@ export const violations = {
   },
   "queue-missing": { section: "virtio 1.2 §4.1.5.1.3", text: "a queue that the device type needs does not exist" },
   "vector-refused": { section: "virtio 1.2 §4.1.5.1.2", text: "the device could not map an MSI-X vector" },
+  // Registers of virtio-mmio
+  "register-width": { section: "virtio 1.2 §4.2.2.2", text: "a control register takes aligned 32-bit accesses only" },
+  "register-unknown": { section: "virtio 1.2 §4.2.2.2", text: "there is no register at this offset" },
+  "register-direction": {
+    section: "virtio 1.2 §4.2.2.2",
+    text: "a write-only register was read or a read-only one written",
+  },
+  "register-order": { section: "virtio 1.2 §4.2.2.2", text: "a register was used before or after its time" },
+  "register-value": { section: "virtio 1.2 §4.2.2.2", text: "a register cannot take this value" },
+  "status-bit-cleared": { section: "virtio 1.2 §2.1.1", text: "the driver cleared a bit of the device status" },
   // Requests
   "request-header-short": {
-    section: "virtio 1.2 §5.6.6.1",
+    section: "virtio 1.2 §5.2.6, §5.6.6.1",
     text: "the readable part is shorter than the request's header",
   },
-  "response-space-short": { section: "virtio 1.2 §5.6.6.1", text: "the writable part is too short for the response" },
+  "response-space-short": {
+    section: "virtio 1.2 §5.2.6, §5.6.6.1",
+    text: "the writable part is too short for the response",
+  },
   "control-type-unknown": { section: "virtio 1.2 §5.6.6.2", text: "a control request has a type that does not exist" },
   "event-buffer-readable": { section: "virtio 1.2 §5.6.6.3", text: "an event buffer has readable parts" },
-  "response-short": { section: "virtio 1.2 §5.6.6.1", text: "the device wrote less than a response header" },
+  "request-data-length": {
+    section: "virtio 1.2 §5.2.6.1",
+    text: "the data is no whole number of the units that its request type has",
+  },
+  "request-data-direction": {
+    section: "virtio 1.2 §5.2.6",
+    text: "data lies in descriptors of the wrong direction",
+  },
+  "request-over-limit": {
+    section: "virtio 1.2 §5.2.4",
+    text: "the request has more or longer segments than the device takes",
+  },
+  "sector-past-capacity": { section: "virtio 1.2 §5.2.6.1", text: "the request goes past the device's capacity" },
+  "response-short": { section: "virtio 1.2 §5.2.6, §5.6.6.1", text: "the device wrote less than a response header" },
 } as const satisfies Record<string, { section: string; text: string }>;
 
 /** The name of a rule of a ring or a transport. */

@@ -4,11 +4,12 @@
  */
 import type { Endianness } from "../bytes/index.js";
 import type { BridgeDescription } from "../pci/index.js";
+import type { MmioDescription } from "./mmio.js";
 
 /** How QEMU has this board. */
 export interface QemuBoard {
   /** Suffix of the program: `qemu-system-ppc`. */
-  readonly system: "ppc" | "x86_64";
+  readonly system: "ppc" | "x86_64" | "riscv64" | "arm" | "aarch64";
   /** Value of `-machine`. */
   readonly machine: string;
   /** Oldest version that has the machine. */
@@ -47,6 +48,8 @@ export interface Board {
   readonly bridges: readonly BridgeDescription[];
   /** Undefined for a board without PCI. */
   readonly adapters?: AdapterPlace;
+  /** Undefined for a board without virtio-mmio. */
+  readonly mmio?: MmioDescription;
   /** Undefined when QEMU does not have this board. */
   readonly qemu?: QemuBoard;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boardNamed, boards } from "./index.js";
+import { boardNamed, boards, pc, pciBoards, riscvVirt, withMmioWindows } from "./index.js";
 
 for (const board of Object.values(boards)) {
   test(`${board.name}: windows do not overlap each other or the memory, and hold what is assigned from them`, () => {
@@ -22,6 +22,15 @@ for (const board of Object.values(boards)) {
     }
   });
 
+  test(`${board.name}: virtio-mmio windows overlap neither each other nor the memory, and have lines of their own`, () => {
+    const { windows = [] } = board.mmio ?? {};
+    assert.ok(windows.length > 0 || board.adapters !== undefined, "a board has slots or windows");
+    assert.equal(new Set(windows.map(({ irq }) => irq)).size, windows.length);
+    withMmioWindows({ ...board, mmio: { windows: [], vendorId: 0 } }, windows);
+  });
+}
+
+for (const board of pciBoards) {
   test(`${board.name}: adapters go into slots that the board leaves free`, () => {
     const place = board.adapters;
     assert.ok(place !== undefined && place.slots.length > 0);
@@ -31,6 +40,27 @@ for (const board of Object.values(boards)) {
 }
 
 test("an unknown machine is refused with the names that exist", () => {
-  assert.throws(() => boardNamed("a4001"), /unknown machine "a4001": one of amigaone, pegasos2, pc/);
+  assert.throws(
+    () => boardNamed("a4001"),
+    /unknown machine "a4001": one of amigaone, pegasos2, pc, riscv-virt, arm-virt/,
+  );
   assert.throws(() => boardNamed("toString"), RangeError);
+});
+
+test("windows that are added come first; a misplaced one is refused with its address", () => {
+  const window = { base: 0x100b_0000, size: 0x400, irq: 48, id: 7 };
+  const board = withMmioWindows(riscvVirt, [window]);
+  assert.deepEqual(board.mmio?.windows[0], window);
+  assert.equal(board.mmio?.windows.length, 9);
+  assert.deepEqual(withMmioWindows(pc, [{ ...window, base: 0xd000_0000 }]).mmio?.windows.length, 1);
+  const refused: [object, RegExp][] = [
+    [{ base: 0x8000_1000 }, /0x80001000 overlaps the memory of riscv-virt/],
+    [{ base: 0x1000_1f00 }, /0x10001f00 overlaps a window of the board/],
+    [{ size: 0x80 }, /has 128 bytes: the registers alone take 256/],
+    [{ base: 0x100b_0002 }, /multiple of 4/],
+  ];
+  for (const [change, message] of refused) {
+    assert.throws(() => withMmioWindows(riscvVirt, [{ ...window, ...change }]), message);
+  }
+  assert.throws(() => withMmioWindows(riscvVirt, [window, window]), /overlaps another one/);
 });

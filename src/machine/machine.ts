@@ -9,6 +9,8 @@ import type { Board } from "./board.js";
 export interface Interrupts {
   /** Calls `handler` while a PCI function's INTx line is raised. Returns the way to stop. */
   attachLine(place: { bridge: number; bus: number; slot: number; pin: number }, handler: () => void): () => void;
+  /** The same for an input of the board's interrupt controller. Undefined on boards without virtio-mmio. */
+  attachInput?(irq: number, handler: () => void): () => void;
   /**
    * A message for one MSI-X vector: the device writes `data` to `address`, then `handler` is called. Undefined where
    * the board has no message interrupts.

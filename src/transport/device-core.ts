@@ -31,6 +31,13 @@ export interface DeviceCoreOptions {
   /** Ring features to offer. Default: all that exist. */
   ringFeatures?: bigint;
   /**
+   * Whether a modern driver has to accept VERSION_1. Without that it is served as before 1.0: drivers that never look
+   * at the second word of features exist. Default true.
+   */
+  requiresVersion1?: boolean;
+  /** The transport can reset single queues: RING_RESET is offered when the device type can too. Default false. */
+  resetsQueues?: boolean;
+  /**
    * Index that rings start at instead of 0; for tests near the wrap, with a driver half that starts there too. A legacy
    * device then leaves its queues alone until DRIVER_OK, since such rings are not zero when their address is written.
    */
@@ -59,6 +66,7 @@ export class DeviceCore implements DeviceHost {
   readonly #guestEndianness: Endianness;
   readonly #observer: Observer | undefined;
   readonly #offered: bigint;
+  readonly #requiresVersion1: boolean;
   readonly #startIndex: number;
   readonly #config: DataView;
   readonly #running: (QueueDevice | undefined)[] = [];
@@ -68,7 +76,7 @@ export class DeviceCore implements DeviceHost {
   #generation = 0;
 
   constructor(type: DeviceType, options: DeviceCoreOptions) {
-    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, VERSION_1 } = ringFeatures;
+    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_RESET } = ringFeatures;
     const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX);
     this.type = type;
     this.#memory = options.memory;
@@ -76,7 +84,10 @@ export class DeviceCore implements DeviceHost {
     this.endianness = this.#guestEndianness;
     this.#observer = options.observer;
     this.#startIndex = options.startIndex ?? 0;
-    this.#offered = type.features | ring | (options.offersVersion1 === false ? 0n : featureSet(VERSION_1));
+    const reset = options.resetsQueues === true && type.resetQueue !== undefined ? featureSet(RING_RESET) : 0n;
+    const version = options.offersVersion1 === false ? 0n : featureSet(VERSION_1) | reset;
+    this.#offered = type.features | ring | version;
+    this.#requiresVersion1 = options.requiresVersion1 ?? true;
     this.#config = new DataView(new ArrayBuffer(type.configSize));
     this.queues = type.queueSizes.map((maxSize) => ({
       maxSize,
@@ -141,7 +152,8 @@ export class DeviceCore implements DeviceHost {
   offered(legacy: boolean): bigint {
     const { NOTIFY_ON_EMPTY, ANY_LAYOUT } = ringFeatures;
     // Modern devices do not offer the two bits that only legacy drivers know (virtio 1.2 §6.3).
-    return legacy ? this.#offered & legacyFeatureMask : this.#offered & ~featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT);
+    if (legacy) return this.#offered & legacyFeatureMask;
+    return this.#offered & ~featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT) & ~(this.type.legacyFeatures ?? 0n);
   }
 
   get driverFeatures(): bigint {
@@ -208,12 +220,24 @@ export class DeviceCore implements DeviceHost {
     if (atOnce || (this.#status & DeviceStatus.DriverOk) !== 0) this.#startQueue(index);
   }
 
-  /** A legacy driver took the queue's address away. */
+  /** The driver took the queue away (legacy: its address; MMIO: its ready bit). Its memory is not touched afterwards. */
   disableQueue(index: number): void {
     const queue = this.queues[index];
     if (queue === undefined) return;
     queue.enabled = false;
+    if (this.#running[index] === undefined) return;
     this.#running[index] = undefined;
+    this.type.resetQueue?.(index);
+  }
+
+  /** RING_RESET: the queue is as after a reset of the whole device (virtio 1.2 §2.6.1). */
+  resetQueue(index: number): void {
+    const queue = this.queues[index];
+    if (queue === undefined) return;
+    this.disableQueue(index);
+    queue.size = queue.maxSize;
+    queue.vector = noVector;
+    queue.addresses = { descriptors: 0, available: 0, used: 0 };
   }
 
   /** The driver notified a queue. A legacy driver may do so at any status (0.9.5: historic drivers are served). */
@@ -243,10 +267,12 @@ export class DeviceCore implements DeviceHost {
   #setFeatures(features: bigint): void {
     this.#features = features;
     this.endianness = hasFeature(features, ringFeatures.VERSION_1) ? "little" : this.#guestEndianness;
+    this.type.featuresChanged?.();
   }
 
   #featuresAcceptable(): boolean {
-    return (this.#features & ~this.offered(false)) === 0n && this.has(ringFeatures.VERSION_1);
+    const versionFits = !this.#requiresVersion1 || this.has(ringFeatures.VERSION_1);
+    return versionFits && (this.#features & ~this.offered(false)) === 0n;
   }
 
   #startQueues(): void {

@@ -13,12 +13,16 @@ export interface DeviceType {
   readonly featureTable: FeatureTable;
   /** The bits of its own that it offers. */
   readonly features: bigint;
+  /** Of these, the ones that only legacy drivers know: a modern driver does not see them offered. */
+  readonly legacyFeatures?: bigint;
   /** Largest size of each queue; its length is the number of queues. */
   readonly queueSizes: readonly number[];
   /** Bytes of device-specific configuration. */
   readonly configSize: number;
   /** Called once. */
   attach(host: DeviceHost): void;
+  /** The driver chose other features, or a reset took them back: what was kept of `host.has` is out of date. */
+  featuresChanged?(): void;
   /** Writes the configuration as it is now into `view`. */
   readConfig(view: DataView, endianness: Endianness): void;
   /** Takes over what the driver may write, from a configuration that was changed at `offset`, `length` bytes. */
@@ -27,6 +31,11 @@ export interface DeviceType {
   notified(index: number): void;
   /** Gives up everything in flight: after it nothing is written to guest memory and no chain is pushed. */
   reset(): void;
+  /**
+   * The same for one queue, which the driver stopped or reset. A type without it is not offered RING_RESET, and what
+   * it still has in flight of a queue that is stopped is its own to mind.
+   */
+  resetQueue?(index: number): void;
 }
 
 /** What a device type gets from its transport. */

@@ -80,8 +80,9 @@ export class DriverLink {
     const offered = transport.queueMaxSize(index);
     if (offered === 0) throw new ProtocolError("queue-missing", { queue: index });
     const wanted = this.#options.maxQueueSize ?? maxQueueSize;
-    // The size of a legacy queue cannot be changed (0.9.5 §2.3).
-    const size = transport.isLegacy ? offered : Math.min(offered, 2 ** Math.floor(Math.log2(wanted)));
+    // The size of a legacy PCI queue cannot be changed (0.9.5 §2.3).
+    const isFixed = !(transport.choosesQueueSizes ?? !transport.isLegacy);
+    const size = isFixed ? offered : Math.min(offered, 2 ** Math.floor(Math.log2(wanted)));
     return new SplitDriver<Cookie>(transport.memory, {
       index,
       size,

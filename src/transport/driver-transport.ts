@@ -4,7 +4,7 @@ import type { DmaMemory, GuestMemory } from "../memory/index.js";
 import type { RingAddresses } from "../virtqueue/index.js";
 
 /** How a driver hears of used buffers. */
-export type InterruptMode = "msix" | "msix-shared" | "intx" | "none";
+export type InterruptMode = "msix" | "msix-shared" | "intx" | "line" | "none";
 
 /** What a driver does when an interrupt comes. */
 export interface InterruptHandlers {
@@ -19,6 +19,8 @@ export interface DriverTransport {
   readonly kind: string;
   /** No VERSION_1, no FEATURES_OK; rings and configuration in the guest's byte order. */
   readonly isLegacy: boolean;
+  /** The driver chooses how large its queues are. Default: on all but legacy devices (0.9.5 §2.3). */
+  readonly choosesQueueSizes?: boolean;
   /** Virtio device ID. */
   readonly deviceId: number;
   /** Byte order of rings, structures and configuration. */

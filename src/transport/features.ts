@@ -8,6 +8,7 @@ export const ringFeatures = {
   INDIRECT_DESC: 28,
   EVENT_IDX: 29,
   VERSION_1: 32,
+  RING_RESET: 40,
 } as const;
 
 /** Bit numbers by name. */

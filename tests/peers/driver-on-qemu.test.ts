@@ -65,7 +65,7 @@ async function withDriver(
   try {
     const adapter = findVirtioAdapters(machine).find(({ deviceId }) => deviceId === 8);
     assert.ok(adapter !== undefined, "no adapter found");
-    const transport = openAdapter(machine, adapter.fn, { prefer });
+    const transport = openAdapter(machine, adapter, { prefer });
     const driver = await settle(machine, VirtioScsiDriver.open(transport));
     await settle(machine, work(driver, machine));
     await settle(machine, driver.close());

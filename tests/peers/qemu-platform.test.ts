@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Board, boards, findVirtioAdapters, openAdapter } from "../../src/machine/index.js";
+import { type Board, findVirtioAdapters, openAdapter, pciBoards } from "../../src/machine/index.js";
 import { openConfigAccess } from "../../src/pci/index.js";
 import {
   findQemu,
@@ -73,7 +73,7 @@ function bringUp(transport: DriverTransport, handlers: { config: () => void }): 
   return mode;
 }
 
-for (const board of Object.values(boards)) {
+for (const board of pciBoards) {
   if (board.qemu === undefined) continue;
   const skip = missing(board);
 
@@ -123,8 +123,8 @@ for (const board of Object.values(boards)) {
           const adapters = findVirtioAdapters(machine);
           assert.equal(adapters.length, slots.length);
           const seen = adapters.map(() => 0);
-          const transports = adapters.map(({ fn }, index) => {
-            const transport = openAdapter(machine, fn, { prefer: "intx" as InterruptPreference });
+          const transports = adapters.map((adapter, index) => {
+            const transport = openAdapter(machine, adapter, { prefer: "intx" as InterruptPreference });
             assert.equal(bringUp(transport, { config: () => seen[index]++ }), "intx");
             return transport;
           });
@@ -163,9 +163,9 @@ for (const board of Object.values(boards)) {
 
   test(`${board.name}: messages (MSI-X) arrive where the board has them, and are not offered elsewhere`, { skip }, () =>
     withMachine(board, [blk], async (machine) => {
-      const [{ fn }] = findVirtioAdapters(machine);
+      const [adapter] = findVirtioAdapters(machine);
       let seen = 0;
-      const transport = openAdapter(machine, fn, { prefer: "msix" as InterruptPreference });
+      const transport = openAdapter(machine, adapter, { prefer: "msix" as InterruptPreference });
       const mode = bringUp(transport, { config: () => seen++ });
       assert.equal(mode.startsWith("msix"), machine.interrupts.attachMessage !== undefined);
       assert.equal(machine.interrupts.attachMessage !== undefined, board.bridges[0].messageInterrupts);
@@ -186,8 +186,8 @@ for (const board of Object.values(boards)) {
       writeFileSync(own, new Uint8Array(1 << 20).fill(0x5a));
       const errors: InjectedError[] = [{ on: "read", sector: 100 }];
       await withMachine(board, [{ kind: "virtio-scsi", disks: [{ image: own, errors, write }] }], async (machine) => {
-        const [{ fn }] = findVirtioAdapters(machine);
-        const driver = await VirtioScsiDriver.open(openAdapter(machine, fn), { timeout: 2000 });
+        const [adapter] = findVirtioAdapters(machine);
+        const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter), { timeout: 2000 });
         let running = true;
         const pump = (async () => {
           while (running) await machine.idle(20);
@@ -226,8 +226,10 @@ for (const board of Object.values(boards)) {
       withMachine(board, [scsi, scsi], async (machine) => {
         const found = findVirtioAdapters(machine);
         const drivers: VirtioScsiDriver[] = [];
-        for (const { fn } of found) {
-          drivers.push(await VirtioScsiDriver.open(openAdapter(machine, fn, { prefer: "intx" }), { timeout: 2000 }));
+        for (const adapter of found) {
+          drivers.push(
+            await VirtioScsiDriver.open(openAdapter(machine, adapter, { prefer: "intx" }), { timeout: 2000 }),
+          );
         }
         let running = true;
         const pump = (async () => {
@@ -278,7 +280,7 @@ for (const board of Object.values(boards)) {
   });
 }
 
-const board = Object.values(boards).find((candidate) => candidate.qemu !== undefined && missing(candidate) === false);
+const board = pciBoards.find((candidate) => candidate.qemu !== undefined && missing(candidate) === false);
 const skip = board === undefined ? "no QEMU here has any of the boards" : false;
 const some = board as Board;
 

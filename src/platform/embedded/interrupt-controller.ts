@@ -24,13 +24,20 @@ export interface InterruptControllerOptions {
   memory: GuestMemory;
   dma: DmaMemory;
   faults?: FaultHook | undefined;
+  /** Numbers of the inputs that virtio-mmio windows have. */
+  inputs?: readonly number[];
 }
+
+const newLine = (): Line => ({ handlers: new Set(), raised: false, deliveries: 0 });
 
 export class InterruptController implements Interrupts {
   readonly attachMessage?: NonNullable<Interrupts["attachMessage"]>;
   readonly #options: InterruptControllerOptions;
   /** By bridge, then line. */
   readonly #lines: Line[][];
+  /** Inputs that virtio-mmio devices have, by number. */
+  readonly #inputs = new Map<number, Line>();
+  readonly attachInput?: NonNullable<Interrupts["attachInput"]>;
   readonly #messages = new Map<number, () => void>();
   readonly #pending = new Set<() => void>();
   #scheduled = false;
@@ -38,9 +45,9 @@ export class InterruptController implements Interrupts {
 
   constructor(options: InterruptControllerOptions) {
     this.#options = options;
-    this.#lines = options.bridges.map((bridge) =>
-      Array.from({ length: bridge.interrupts.lines }, () => ({ handlers: new Set(), raised: false, deliveries: 0 })),
-    );
+    this.#lines = options.bridges.map((bridge) => Array.from({ length: bridge.interrupts.lines }, newLine));
+    for (const irq of options.inputs ?? []) this.#inputs.set(irq, newLine());
+    if (this.#inputs.size > 0) this.attachInput = (irq, handler) => this.#attach(this.#input(irq), handler);
     for (const [index, { bus }] of options.buses.entries()) {
       bus.listener = {
         lineChanged: (line, level) => this.#lineChanged(this.#lines[index][line], level),
@@ -54,9 +61,12 @@ export class InterruptController implements Interrupts {
   attachLine(place: { bridge: number; bus: number; slot: number; pin: number }, handler: () => void): () => void {
     const routing = this.#options.bridges[place.bridge].interrupts;
     const line = this.#lines[place.bridge][interruptLineOf(routing, place.slot, place.pin)];
-    line.handlers.add(handler);
-    if (line.raised) this.#schedule();
-    return () => line.handlers.delete(handler);
+    return this.#attach(line, handler);
+  }
+
+  /** A virtio-mmio device's line changed. Devices with the same input share it. */
+  setInput(irq: number, raised: boolean): void {
+    this.#lineChanged(this.#input(irq), raised);
   }
 
   /** Resolves after the next delivery, or after `milliseconds`. */
@@ -68,6 +78,18 @@ export class InterruptController implements Interrupts {
         resolve();
       });
     });
+  }
+
+  #input(irq: number): Line {
+    const line = this.#inputs.get(irq);
+    if (line === undefined) throw new RangeError(`no device is on interrupt input ${irq}`);
+    return line;
+  }
+
+  #attach(line: Line, handler: () => void): () => void {
+    line.handlers.add(handler);
+    if (line.raised) this.#schedule();
+    return () => line.handlers.delete(handler);
   }
 
   #attachMessage(handler: () => void): { address: number; data: number; detach: () => void } {
@@ -109,7 +131,7 @@ export class InterruptController implements Interrupts {
     this.#pending.clear();
     for (const handler of messages) handler();
     let again = false;
-    for (const lines of this.#lines) {
+    for (const lines of [...this.#lines, this.#inputs.values()]) {
       for (const line of lines) {
         if (!line.raised || line.handlers.size === 0 || line.deliveries >= deliveryLimit) continue;
         line.deliveries++;

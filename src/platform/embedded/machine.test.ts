@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boards, findVirtioAdapters, openAdapter } from "../../machine/index.js";
+import { findVirtioAdapters, openAdapter, pciBoards } from "../../machine/index.js";
 import { cdb, Disk, ScsiBus, unitAddress } from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
 import { VirtioScsiDevice, VirtioScsiDriver } from "../../virtio/index.js";
 import { EmbeddedMachine } from "./machine.js";
 
-for (const board of Object.values(boards)) {
+for (const board of pciBoards) {
   test(`${board.name}: the driver finds its adapter and its disk, writes and reads`, async () => {
     const machine = new EmbeddedMachine(board, { ramSize: 16 << 20 });
     const bus = new ScsiBus();
     bus.attach(1, 1, new Disk(new MemoryStore(4 << 20), { powerOnAttention: false }));
     machine.plugVirtio(new VirtioScsiDevice(bus), { classCode: 0x010000 });
     const [adapter] = findVirtioAdapters(machine);
-    const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn));
+    const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter));
     const unit = unitAddress(1, 1);
     const identity = new Uint8Array(36);
     const found = await driver.execute(unit, cdb.inquiry(36), { dataIn: identity });

@@ -3,8 +3,16 @@ import type { Board, Machine } from "../../machine/index.js";
 import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory } from "../../memory/index.js";
 import type { FaultHook, Observer } from "../../observe/index.js";
 import { makeHostBridges, type PciFunction, ProcessorDecoder } from "../../pci/index.js";
-import { type DeviceType, legacyPageSize, VirtioPciDevice, type VirtioPciFlavour } from "../../transport/index.js";
+import {
+  type DeviceType,
+  legacyPageSize,
+  type MmioVersion,
+  VirtioMmioDevice,
+  VirtioPciDevice,
+  type VirtioPciFlavour,
+} from "../../transport/index.js";
 import { InterruptController } from "./interrupt-controller.js";
+import { MmioBay } from "./mmio-bay.js";
 
 /** How the machine is built. */
 export interface EmbeddedOptions {
@@ -32,6 +40,20 @@ export interface EmbeddedVirtioOptions {
   slot?: number;
 }
 
+/** How a virtio device is put into a virtio-mmio window. */
+export interface EmbeddedMmioOptions {
+  /** Register layout. Default 2. */
+  version?: MmioVersion;
+  /** Serve drivers that set FEATURES_OK without VERSION_1 (xv6 does). Default false: they are refused. */
+  tolerant?: boolean;
+  /** Ring features that the device offers. */
+  ringFeatures?: bigint;
+  /** Index that rings start at; for tests. */
+  startIndex?: number;
+  /** Index among the board's windows. Default the next free one. */
+  slot?: number;
+}
+
 /** A board in this process. */
 export class EmbeddedMachine implements Machine {
   readonly board: Board;
@@ -42,6 +64,7 @@ export class EmbeddedMachine implements Machine {
   readonly interrupts: InterruptController;
   readonly #options: EmbeddedOptions;
   readonly #bridges: ReturnType<typeof makeHostBridges>;
+  readonly #bay: MmioBay;
   #slotsUsed = 0;
 
   constructor(board: Board, options: EmbeddedOptions = {}) {
@@ -53,7 +76,9 @@ export class EmbeddedMachine implements Machine {
     const allocator = new DmaAllocator(this.memory, board.ramBase + legacyPageSize, ramSize - legacyPageSize);
     this.dma = new GuestDma(this.memory, allocator, { bounceAll: options.bounceAll ?? false });
     this.#bridges = makeHostBridges(board.bridges);
-    const spaces = new ProcessorDecoder(this.#bridges.chips);
+    const windows = board.mmio?.windows ?? [];
+    this.#bay = new MmioBay(windows, board.mmio?.vendorId ?? 0);
+    const spaces = new ProcessorDecoder(this.#bridges.chips, this.#bay.pieces);
     this.memorySpace = spaces.memorySpace;
     this.portSpace = spaces.portSpace;
     const { memory, dma } = this;
@@ -63,6 +88,7 @@ export class EmbeddedMachine implements Machine {
       memory,
       dma,
       faults: options.faults,
+      inputs: windows.map(({ irq }) => irq),
     });
   }
 
@@ -84,6 +110,23 @@ export class EmbeddedMachine implements Machine {
     return device;
   }
 
+  /** Puts a virtio device into a virtio-mmio window. @throws RangeError when the board has no such window left. */
+  plugMmio(type: DeviceType, options: EmbeddedMmioOptions = {}): VirtioMmioDevice {
+    const { slot, tolerant = false, ...rest } = options;
+    const device = new VirtioMmioDevice(type, {
+      ...rest,
+      requiresVersion1: !tolerant,
+      vendorId: this.#bay.vendorId,
+      memory: this.memory,
+      guestEndianness: this.board.endianness,
+      observer: this.#options.observer,
+    });
+    const irq = this.#bay.plug(device, slot);
+    if (irq === undefined) throw new RangeError(`${this.board.name} has no free virtio-mmio window left`);
+    device.onLineChange = () => this.interrupts.setInput(irq, this.#bay.isRaised(irq));
+    return device;
+  }
+
   /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
   plug(fn: PciFunction, slot?: number): void {
     const place = this.board.adapters;
@@ -98,5 +141,6 @@ export class EmbeddedMachine implements Machine {
 
   async close(): Promise<void> {
     for (const chip of this.#bridges.chips) chip.reset();
+    this.#bay.reset();
   }
 }

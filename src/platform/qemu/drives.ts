@@ -4,7 +4,7 @@
  */
 import { statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { AdapterPlace } from "../../machine/index.js";
+import type { Board } from "../../machine/index.js";
 import { emptyQcow2 } from "./empty-qcow2.js";
 import { QemuError } from "./qemu-error.js";
 
@@ -46,7 +46,10 @@ export type QemuProperties = Readonly<Record<string, string | number | boolean>>
 /** One adapter with its disks. A virtio-blk adapter is its disk: it has exactly one. */
 export interface QemuAdapter {
   readonly kind: "virtio-scsi" | "virtio-blk";
-  /** Which PCI interface the device has. Default: what an operating system of the board expects. */
+  /**
+   * Which interface the device has. Default: what an operating system of the board expects. Over MMIO legacy is version
+   * 1 and modern version 2.
+   */
   readonly mode?: "legacy" | "transitional" | "modern";
   /** Further properties of QEMU's device: `num_queues`, `vectors`, `addr` … */
   readonly properties?: QemuProperties;
@@ -118,12 +121,18 @@ function imageSize(path: string): number {
   return status.size;
 }
 
-/** The adapter as a device of QEMU's. @param place the board's own way, as far as it says one. */
+/** The adapter as a device of QEMU's, called `adapter` and its index. */
 export function adapterDevice(
   adapter: QemuAdapter,
-  id: string,
-  place: AdapterPlace | undefined,
+  index: number,
+  board: Board,
 ): Record<string, string | number | boolean> {
+  const { adapters: place, mmio } = board;
+  const id = `adapter${index}`;
+  if (place === undefined && mmio !== undefined) {
+    const bus = mmio.qemuBus === undefined ? {} : { bus: `${mmio.qemuBus}${index}` };
+    return { driver: `${adapter.kind}-device`, id, ...bus, ...adapter.properties };
+  }
   const mode = adapter.mode ?? place?.virtio ?? "transitional";
   return {
     driver: `${adapter.kind}-pci${mode === "modern" ? "-non-transitional" : ""}`,
@@ -132,6 +141,17 @@ export function adapterDevice(
     ...(mode === "legacy" ? { "disable-modern": true } : {}),
     ...adapter.properties,
   };
+}
+
+/**
+ * Arguments that say which version QEMU's virtio-mmio windows have, all of them together.
+ * @throws RangeError when adapters want different ones.
+ */
+export function mmioVersion(adapters: readonly QemuAdapter[]): readonly string[] {
+  const modes = new Set(adapters.map(({ mode = "modern" }) => mode));
+  if (modes.size > 1) throw new RangeError("QEMU's virtio-mmio devices all have the same version");
+  if (modes.has("transitional")) throw new RangeError("there are no transitional virtio-mmio devices");
+  return ["-global", `virtio-mmio.force-legacy=${modes.has("legacy")}`];
 }
 
 /** What a disk adds to its device: the place on a SCSI adapter and the sizes. */

@@ -85,8 +85,15 @@ export function findQemu(board: Board, explicit?: string): QemuProgram {
   throw new UnsupportedError(`QEMU ${lacking.version} at ${lacking.path} has no machine ${machine}: ${advice}`);
 }
 
+/** Debian's packages, where they are not called as the program is. */
+const packages: Readonly<Record<string, string>> = {
+  "qemu-system-x86_64": "qemu-system-x86",
+  "qemu-system-riscv64": "qemu-system-misc",
+  "qemu-system-aarch64": "qemu-system-arm",
+};
+
 function adviceFor(program: string, [major, minor]: readonly [number, number]): string {
-  const package_ = program === "qemu-system-x86_64" ? "qemu-system-x86" : program;
+  const package_ = packages[program] ?? program;
   // What Debian 12 itself has.
   const suite = major * 100 + minor > 702 ? " from bookworm-backports, or run .ci/install-peers" : "";
   return `install QEMU ${major}.${minor} or newer (Debian 12: ${package_}${suite}) or name one with --qemu`;

@@ -6,8 +6,10 @@
  * |---|---|---|
  * | i440FX | I/O APIC | PIIX3 routing registers name an ISA line for each PCI line |
  * | Articia S | first i8259 | VIA routing registers name an ISA line for each PCI line |
+ * | none (virtio-mmio) | PLIC, GIC | nothing: each window has an input of its own |
  * | MV64361 | the processor | unmask the four general-purpose pins; their latched cause is cleared, their level read |
  */
+import type { Board } from "../../machine/index.js";
 import type { BridgeDescription, ProcessorSpaces } from "../../pci/index.js";
 import { functionAddress, openConfigAccess } from "../../pci/index.js";
 import type { QmpClient } from "./qmp.js";
@@ -33,14 +35,16 @@ export interface LinePlace {
 /** ISA lines that the four PCI lines are routed to where a south bridge lets us choose. None has a user while nothing runs. */
 const isaLines = [5, 7, 3, 4] as const;
 
+/** A device of QEMU's by its type, where its place in the tree says nothing. */
+const controllers = { articia: /^child<isa-i8259>$/, mv64361: /^child<.*-powerpc-cpu>$/ } as const;
+/** Boards with virtio-mmio only: PLIC of RISC-V, GIC of Arm. Their unnamed inputs are numbered as the board's are. */
+const mmioController = /^child<(riscv\.sifive\.plic|arm_gic|arm-gicv3)>$/;
+
 /** Which device of QEMU's object tree is intercepted for a board. @throws QemuError */
-export async function interceptedDevice(
-  bridges: readonly BridgeDescription[],
-  qmp: QmpClient,
-): Promise<string | undefined> {
-  const kind = bridges[0]?.kind;
+export async function interceptedDevice(board: Board, qmp: QmpClient): Promise<string | undefined> {
+  const kind = board.bridges[0]?.kind;
   if (kind === "i440fx") return "ioapic";
-  const type = kind === "articia" ? /^child<isa-i8259>$/ : /^child<.*-powerpc-cpu>$/;
+  const type = kind === undefined ? mmioController : controllers[kind];
   const entries = (await qmp.execute("qom-list", { path: "/machine/unattached" })) as { name: string; type: string }[];
   const numbers = entries
     .filter((entry) => type.test(entry.type))
@@ -53,6 +57,14 @@ export async function interceptedDevice(
 export function lineSource(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: QtestClient): LineSource {
   if (bridge.kind === "mv64361") return mv64361Pins(bridge, spaces, qtest);
   return southBridgeLines(bridge, spaces, qtest);
+}
+
+/** Inputs of the controller itself, as virtio-mmio devices have them. */
+export function inputLines(qtest: QtestClient): LineSource {
+  return {
+    prepare() {},
+    look: (line) => qtest.takeRaised(line) || qtest.lineLevel(line),
+  };
 }
 
 /** VT82C686B function 0: 4-bit fields that route PIRQA–D. */

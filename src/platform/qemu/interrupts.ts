@@ -2,10 +2,10 @@
  * Interrupts of a QEMU machine for drivers: lines by qtest's interception, messages as words of memory that a device
  * writes. Everything is delivered from {@link QemuInterrupts.deliver}, never from inside a register access.
  */
-import type { Interrupts } from "../../machine/index.js";
+import type { Board, Interrupts } from "../../machine/index.js";
 import type { DmaBlock, DmaMemory } from "../../memory/index.js";
 import type { BridgeDescription, ProcessorSpaces } from "../../pci/index.js";
-import { type LinePlace, type LineSource, lineSource } from "./interrupt-lines.js";
+import { inputLines, type LinePlace, type LineSource, lineSource } from "./interrupt-lines.js";
 import type { QtestClient } from "./qtest.js";
 
 interface AttachedLine {
@@ -25,6 +25,7 @@ interface AttachedMessage {
 /** The interrupts of one QEMU machine. */
 export class QemuInterrupts implements Interrupts {
   readonly attachMessage?: NonNullable<Interrupts["attachMessage"]>;
+  readonly attachInput?: NonNullable<Interrupts["attachInput"]>;
   readonly #bridges: readonly BridgeDescription[];
   readonly #spaces: ProcessorSpaces;
   readonly #qtest: QtestClient;
@@ -33,12 +34,17 @@ export class QemuInterrupts implements Interrupts {
   #messages: AttachedMessage[] = [];
   #nextData = 1;
 
-  constructor(bridges: readonly BridgeDescription[], spaces: ProcessorSpaces, qtest: QtestClient, dma: DmaMemory) {
+  constructor(board: Board, spaces: ProcessorSpaces, qtest: QtestClient, dma: DmaMemory) {
+    const { bridges } = board;
     this.#bridges = bridges;
     this.#spaces = spaces;
     this.#qtest = qtest;
     if (bridges.some((bridge) => bridge.messageInterrupts)) {
       this.attachMessage = (handler) => this.#attachMessage(handler, dma);
+    }
+    if (bridges.length === 0 && board.mmio !== undefined) {
+      const source = inputLines(qtest);
+      this.attachInput = (irq, handler) => this.#attach(source, irq, handler);
     }
   }
 
@@ -57,12 +63,11 @@ export class QemuInterrupts implements Interrupts {
       source.prepare();
       this.#sources.set(key, source);
     }
-    const attached: AttachedLine = {
-      source,
-      line: (place.slot + place.pin - 1 + offset) % lines,
-      handler,
-      raised: false,
-    };
+    return this.#attach(source, (place.slot + place.pin - 1 + offset) % lines, handler);
+  }
+
+  #attach(source: LineSource, line: number, handler: () => void): () => void {
+    const attached: AttachedLine = { source, line, handler, raised: false };
     this.#lines = [...this.#lines, attached];
     return () => {
       this.#lines = this.#lines.filter((other) => other !== attached);

@@ -19,7 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { closeDescriptor, createMemoryFile, SharedMapping, UnixListener, type UnixSocket } from "../../linux/index.js";
 import type { Board } from "../../machine/index.js";
-import { adapterDevice, deviceOption, diskProperties, driveNodes, type QemuAdapter } from "./drives.js";
+import { adapterDevice, deviceOption, diskProperties, driveNodes, mmioVersion, type QemuAdapter } from "./drives.js";
 import { findQemu, type QemuProgram, qemuBoard } from "./find-qemu.js";
 import { Keeper } from "./keeper.js";
 import { QemuError } from "./qemu-error.js";
@@ -202,9 +202,11 @@ function qemuArguments(program: QemuProgram, options: LaunchOptions, folder: str
   }
   for (const option of target.options) if (program.major >= option.sinceMajor) args.push(...option.arguments);
   args.push("-qtest", `unix:${join(folder, "qtest")}`, "-qtest-log", "none", "-qmp", `unix:${join(folder, "qmp")}`);
-  (options.adapters ?? []).forEach((adapter, adapterIndex) => {
+  const adapters = options.adapters ?? [];
+  if (options.board.adapters === undefined && options.board.mmio !== undefined) args.push(...mmioVersion(adapters));
+  adapters.forEach((adapter, adapterIndex) => {
     const id = `adapter${adapterIndex}`;
-    const device = { ...adapterDevice(adapter, id, options.board.adapters) };
+    const device = { ...adapterDevice(adapter, adapterIndex, options.board) };
     if (adapter.kind === "virtio-blk" && adapter.disks.length !== 1) {
       throw new RangeError(`a virtio-blk adapter has one disk, not ${adapter.disks.length}`);
     }

@@ -50,7 +50,7 @@ export async function startQemuMachine(options: QemuMachineOptions): Promise<Qem
     extraArguments: options.extraArguments ?? [],
   });
   try {
-    const device = await interceptedDevice(board.bridges, qemu.qmp);
+    const device = await interceptedDevice(board, qemu.qmp);
     if (device !== undefined) qemu.qtest.interceptInputs(device);
     return new QemuMachine(board, qemu);
   } catch (error) {
@@ -85,7 +85,7 @@ export class QemuMachine implements Machine {
     const dmaStart = Math.ceil(ram.size / 4 / mebibyte) * mebibyte;
     const allocator = new DmaAllocator(this.memory, ram.base + dmaStart, ram.size - dmaStart);
     this.dma = new GuestDma(this.memory, allocator);
-    this.interrupts = new QemuInterrupts(board.bridges, this, qemu.qtest, this.dma);
+    this.interrupts = new QemuInterrupts(board, this, qemu.qtest, this.dma);
   }
 
   /** QEMU's monitor: hotplug, resizing and the like. */

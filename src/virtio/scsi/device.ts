@@ -141,16 +141,27 @@ export class VirtioScsiDevice implements DeviceType {
   }
 
   reset(): void {
-    for (const request of this.running) {
-      request.state = "cancelled";
-      request.chain.readable.clear();
-      request.chain.writable.clear();
-    }
-    this.running.clear();
+    this.#forget(() => true);
     this.subscriptions.clear();
     this.#events.reset();
     this.#senseSize = defaultSenseSize;
     this.#cdbSize = defaultCdbSize;
+  }
+
+  resetQueue(index: number): void {
+    if (index === ScsiQueue.Event) this.#events.reset();
+    else this.#forget((request) => request.queue.index === index);
+  }
+
+  /** Gives requests up: what comes late from a store finds no memory to write to. */
+  #forget(matches: (request: DeviceRequest) => boolean): void {
+    for (const request of this.running) {
+      if (!matches(request)) continue;
+      this.running.delete(request);
+      request.state = "cancelled";
+      request.chain.readable.clear();
+      request.chain.writable.clear();
+    }
   }
 
   /** Tells the driver of an asynchronous notification (`AsyncEvent` bits), if it subscribed to it. */

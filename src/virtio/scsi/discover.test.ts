@@ -19,7 +19,7 @@ async function withDriver(
   const machine = new EmbeddedMachine(boards["pegasos2"], { ramSize: 32 << 20 });
   machine.plugVirtio(new VirtioScsiDevice(bus, options), { classCode: 0x010000 });
   const [adapter] = findVirtioAdapters(machine);
-  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter.fn));
+  const driver = await VirtioScsiDriver.open(openAdapter(machine, adapter));
   try {
     await work(driver);
   } finally {
