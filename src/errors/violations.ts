@@ -64,6 +64,34 @@ export const violations = {
   "register-order": { section: "virtio 1.2 §4.2.2.2", text: "a register was used before or after its time" },
   "register-value": { section: "virtio 1.2 §4.2.2.2", text: "a register cannot take this value" },
   "status-bit-cleared": { section: "virtio 1.2 §2.1.1", text: "the driver cleared a bit of the device status" },
+  // vhost-user messages
+  "message-malformed": {
+    section: "vhost-user, Message Specification",
+    text: "a message header is not one of vhost-user",
+  },
+  "message-unknown": { section: "vhost-user, Message types", text: "there is no request with this number" },
+  "message-size": { section: "vhost-user, Message Specification", text: "a payload has not the size of its request" },
+  "message-descriptors": {
+    section: "vhost-user, Ancillary data",
+    text: "a message has too few, too many or the wrong file descriptors",
+  },
+  "message-refused": { section: "vhost-user, REPLY_ACK", text: "the other side refused a message" },
+  "feature-not-offered": { section: "vhost-user, SET_FEATURES", text: "a feature was accepted that was not offered" },
+  "memory-region-invalid": {
+    section: "vhost-user, Memory region description",
+    text: "a memory region overlaps, is too large for its file or cannot be mapped",
+  },
+  "vring-unknown": { section: "vhost-user, Vring descriptor", text: "there is no queue with this number" },
+  "vring-running": { section: "vhost-user, Starting and stopping rings", text: "a running ring cannot be changed so" },
+  "config-space-range": {
+    section: "vhost-user, Device configuration space",
+    text: "bytes outside the configuration space, or none that may be written",
+  },
+  "inflight-buffer-invalid": {
+    section: "vhost-user, Inflight I/O tracking",
+    text: "a buffer for requests in flight is too small or has the wrong place",
+  },
+  "reply-invalid": { section: "vhost-user, Message Specification", text: "a reply is not one to the request" },
   // Requests
   "request-header-short": {
     section: "virtio 1.2 §5.2.6, §5.6.6.1",

@@ -2,7 +2,7 @@
  * What happens, told to whoever looks. A room that has something to tell holds `observer: Observer | undefined` and
  * asks `if (observer !== undefined)` before it makes an event: with nobody looking, that branch is the whole cost.
  */
-export const traceCategories = ["registers", "ring", "scsi", "violation", "fault"] as const;
+export const traceCategories = ["registers", "ring", "scsi", "block", "violation", "fault"] as const;
 
 /** A kind of event that an observer can choose. */
 export type TraceCategory = (typeof traceCategories)[number];

@@ -20,10 +20,32 @@ export type CommandFault =
   /** Never answer: only a task management function or a reset gives the request back. */
   | { readonly kind: "never" };
 
+/** A request to a block device, as a fault hook sees it. */
+export interface BlockFaultPoint {
+  /** Request type of virtio-blk. */
+  readonly type: number;
+  /** First sector of 512 bytes. */
+  readonly sector: number;
+  /** Bytes of data. */
+  readonly byteLength: number;
+  readonly queue: number;
+}
+
+/** What should happen to a request of a block device instead of its being carried out. */
+export type BlockFault =
+  /** Carry the request out, but only after this many milliseconds. */
+  | { readonly kind: "delay"; readonly milliseconds: number }
+  /** Fail with this virtio-blk status. */
+  | { readonly kind: "status"; readonly status: number }
+  /** Never answer: only a reset gives the request back. */
+  | { readonly kind: "never" };
+
 /** Whoever wants faults; a missing method wants none of that kind. */
 export interface FaultHook {
   /** What should happen to this command; undefined carries it out. */
   command?(point: CommandFaultPoint): CommandFault | undefined;
+  /** What should happen to this request of a block device; undefined carries it out. */
+  blockRequest?(point: BlockFaultPoint): BlockFault | undefined;
   /** True when this interrupt shall be lost. */
   loseInterrupt?(): boolean;
 }

@@ -1,1 +1,2 @@
+export * from "./blk/index.js";
 export * from "./scsi/index.js";

@@ -1,0 +1,334 @@
+/**
+ * The driver half of virtio-blk (virtio 1.2 §5.2). At ring level it is synchronous: `submit`, `flush`, `poll`, with
+ * reusable requests and no allocation. Above that, transfers, flushes and the rest are promises, cut to the device's
+ * limits.
+ */
+import { DeviceError, UnsupportedError } from "../../errors/index.js";
+import type { Observer } from "../../observe/index.js";
+import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
+import { type Patience, type RequestAborted, RequestDriver } from "../driver-base/index.js";
+import { type BlkInfo, readBlkInfo } from "./driver-info.js";
+import { encodeRanges, type SectorRange, splitRanges } from "./driver-ranges.js";
+import { BlkRequest } from "./driver-request.js";
+import {
+  BlkStatus,
+  BlkType,
+  blkConfig,
+  blkFeatures,
+  blkIdLength,
+  blkStatusName,
+  blkTypeName,
+  sectorSize,
+  unmapFlag,
+} from "./protocol.js";
+import { splitTransfer } from "./split-transfer.js";
+
+/** What the driver takes and how long it waits. */
+export interface BlkDriverOptions {
+  /** Feature bits to take if offered, besides VERSION_1. Default: all that this driver knows. */
+  features?: bigint;
+  /** Request queues to use, at most what the device has. Default 1. */
+  queues?: number;
+  /** Largest ring. Default what the device offers. */
+  maxQueueSize?: number;
+  /** Milliseconds until nobody waits for a request any more. Default 30000; 0 for never. */
+  timeout?: number;
+  /** Milliseconds that a device then has to give it back before it is reset. Default 10000. */
+  grace?: number;
+  /** Bytes of one request, at most. Default 1 MiB. */
+  requestBytes?: number;
+  /** Bytes of a transfer that are lent to the device at once. Default 8 MiB. */
+  windowBytes?: number;
+  /** Index that rings start at; for tests. */
+  startIndex?: number;
+  observer?: Observer | undefined;
+}
+
+/** Patience with one operation, and its queue. */
+export interface BlkOptions extends Patience {
+  /** Request queue to use. Default 0. */
+  readonly queue?: number;
+}
+
+/** A request ended with a status other than OK. */
+export class BlkRequestError extends DeviceError {
+  override readonly name = "BlkRequestError";
+  readonly status: number;
+  readonly type: number;
+
+  constructor(what: string, type: number, status: number) {
+    super(`${what}: ${blkStatusName(status)}`);
+    this.type = type;
+    this.status = status;
+  }
+}
+
+/** All features that the driver half knows; BARRIER and SCSI of 0.9.5 only when asked for. */
+export const knownBlkFeatures = featureSet(
+  blkFeatures.SIZE_MAX,
+  blkFeatures.SEG_MAX,
+  blkFeatures.GEOMETRY,
+  blkFeatures.RO,
+  blkFeatures.BLK_SIZE,
+  blkFeatures.FLUSH,
+  blkFeatures.TOPOLOGY,
+  blkFeatures.CONFIG_WCE,
+  blkFeatures.MQ,
+  blkFeatures.DISCARD,
+  blkFeatures.WRITE_ZEROES,
+  ringFeatures.INDIRECT_DESC,
+  ringFeatures.EVENT_IDX,
+);
+
+/** The driver of one device. */
+export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
+  readonly #options: BlkDriverOptions;
+  readonly #onChange = new Set<(info: BlkInfo) => void>();
+  #info: BlkInfo;
+
+  private constructor(link: DriverLink, info: BlkInfo, options: BlkDriverOptions) {
+    const { transport } = link;
+    const isLittleEndian = transport.endianness === "little";
+    super(
+      link,
+      {
+        firstQueue: 0,
+        count: Math.max(1, Math.min(options.queues ?? 1, info.queues)),
+        create: () => new BlkRequest(transport.dma.allocate(BlkRequest.slotSize, 16), isLittleEndian),
+      },
+      options.timeout ?? 30_000,
+    );
+    this.#info = info;
+    this.#options = options;
+  }
+
+  /**
+   * Brings the device up.
+   * @throws ProtocolError when the device breaks the rules of initialisation.
+   */
+  static async open(transport: DriverTransport, options: BlkDriverOptions = {}): Promise<VirtioBlkDriver> {
+    let driver: VirtioBlkDriver | undefined;
+    const link = await DriverLink.open(transport, {
+      features: options.features ?? knownBlkFeatures,
+      queues: Math.max(1, options.queues ?? 1),
+      handlers: {
+        queue: (index) => driver?.interrupt(index),
+        config: () => driver?.configChanged(),
+      },
+      ...(options.maxQueueSize === undefined ? {} : { maxQueueSize: options.maxQueueSize }),
+      ...(options.startIndex === undefined ? {} : { startIndex: options.startIndex }),
+      observer: options.observer,
+    });
+    try {
+      driver = new VirtioBlkDriver(link, readBlkInfo(link), options);
+      link.start();
+      return driver;
+    } catch (error) {
+      await link.close();
+      throw error;
+    }
+  }
+
+  /** The device as its configuration said last. */
+  get info(): BlkInfo {
+    return this.#info;
+  }
+
+  /** Called when the configuration changed: another capacity, another cache mode. Returns the way to stop. */
+  onChange(listener: (info: BlkInfo) => void): () => void {
+    this.#onChange.add(listener);
+    return () => this.#onChange.delete(listener);
+  }
+
+  /** A configuration interrupt: looks at the device's health, then reads the configuration again. */
+  configChanged(): void {
+    this.checkHealth();
+    if (this.failure !== undefined) return;
+    try {
+      this.#readInfo();
+    } catch (error) {
+      this.giveUp(error);
+    }
+  }
+
+  /** Fills `bytes`, a whole number of sectors, from `sector` on. @throws BlkRequestError, RangeError */
+  readSectors(sector: number, bytes: Uint8Array, options: BlkOptions = {}): Promise<void> {
+    return this.#transfer(BlkType.In, sector, bytes, options);
+  }
+
+  /** Writes `bytes`, a whole number of sectors, from `sector` on. @throws BlkRequestError, RangeError */
+  writeSectors(sector: number, bytes: Uint8Array, options: BlkOptions = {}): Promise<void> {
+    return this.#transfer(BlkType.Out, sector, bytes, options);
+  }
+
+  /** What was written before is durable when this ends. @throws BlkRequestError */
+  async flushCache(options: BlkOptions = {}): Promise<void> {
+    // Without the feature there is nothing to flush: every write was durable when it ended.
+    if (!this.link.has(blkFeatures.FLUSH)) return;
+    await this.#simple(BlkType.Flush, undefined, options);
+  }
+
+  /** The device's name, at most 20 characters. @throws BlkRequestError */
+  async identify(options: BlkOptions = {}): Promise<string> {
+    const bytes = new Uint8Array(blkIdLength);
+    await this.#simple(BlkType.GetId, { bytes, direction: "from-device" }, options);
+    const end = bytes.indexOf(0);
+    return String.fromCharCode(...bytes.subarray(0, end < 0 ? blkIdLength : end)).trimEnd();
+  }
+
+  /** Tells the device that nobody needs these sectors. @throws UnsupportedError, BlkRequestError, RangeError */
+  async discard(ranges: readonly SectorRange[], options: BlkOptions = {}): Promise<void> {
+    const limits = this.#info.discard;
+    if (limits === undefined) throw new UnsupportedError("the device has no DISCARD");
+    await this.#rangeRequests(BlkType.Discard, ranges, limits, 0, options);
+  }
+
+  /**
+   * Makes the sectors read as zeros.
+   * @param options.unmap lets the device give the space back. Default false.
+   * @throws UnsupportedError, BlkRequestError, RangeError
+   */
+  async writeZeroes(
+    ranges: readonly SectorRange[],
+    options: BlkOptions & { readonly unmap?: boolean } = {},
+  ): Promise<void> {
+    const limits = this.#info.writeZeroes;
+    if (limits === undefined) throw new UnsupportedError("the device has no WRITE_ZEROES");
+    const flags = options.unmap === true ? unmapFlag : 0;
+    await this.#rangeRequests(BlkType.WriteZeroes, ranges, limits, flags, options);
+  }
+
+  /** Switches the write cache. @throws UnsupportedError without CONFIG_WCE */
+  setWriteCache(isOn: boolean): void {
+    if (!this.#info.canSwitchCache) throw new UnsupportedError("the device's write cache cannot be switched");
+    this.link.transport.writeConfig(blkConfig.offset.writeback, 1, isOn ? 1 : 0);
+    this.#readInfo();
+  }
+
+  /** A request that nobody waits for any more: there is no way to take a single one back. */
+  protected callOff(request: BlkRequest, error: RequestAborted): void {
+    this.giveUpUnlessReturned(request, this.#options.grace ?? 10_000, error);
+  }
+
+  #readInfo(): void {
+    this.#info = readBlkInfo(this.link);
+    for (const listener of [...this.#onChange]) listener(this.#info);
+  }
+
+  async #transfer(type: number, sector: number, bytes: Uint8Array, options: BlkOptions): Promise<void> {
+    this.#checkSectors(sector, bytes.length / sectorSize);
+    const { windowBytes = 8 << 20 } = this.#options;
+    const step = Math.max(this.#info.blockSize, windowBytes - (windowBytes % this.#info.blockSize));
+    for (let done = 0; done < bytes.length; done += step) {
+      await this.#window(type, sector + done / sectorSize, bytes.subarray(done, done + step), options);
+    }
+  }
+
+  /** Lends `bytes` to the device and sends all the requests that move them at once. */
+  async #window(type: number, sector: number, bytes: Uint8Array, options: BlkOptions): Promise<void> {
+    const isWrite = type === BlkType.Out;
+    const queue = this.#queueOf(options);
+    const { requestBytes = 1 << 20 } = this.#options;
+    const { segMax, sizeMax, blockSize } = this.#info;
+    const shared = this.link.transport.dma.share(bytes, isWrite ? "to-device" : "from-device");
+    let open = 1;
+    const giveBack = () => {
+      if (--open === 0) this.unshare([shared]);
+    };
+    try {
+      const parts = splitTransfer(sector, shared.segments, {
+        // Header and status take two descriptors of a chain.
+        segMax: Math.max(1, Math.min(segMax, this.queueSize(queue) - 2)),
+        sizeMax,
+        maxBytes: Math.max(requestBytes, blockSize),
+        granule: blockSize,
+      });
+      const sent = parts.map((part) => {
+        const request = this.acquireRequest();
+        request.setHeader(type, part.sector);
+        for (const { address, length } of part.segments) {
+          if (isWrite) request.addOut(address, length);
+          else request.addIn(address, length);
+        }
+        open++;
+        const what = () => `${isWrite ? "write" : "read"} of ${part.byteLength / sectorSize} sectors at ${part.sector}`;
+        return this.#sendRequest(request, type, what, options, giveBack);
+      });
+      await everyOne(sent);
+    } finally {
+      giveBack();
+    }
+  }
+
+  /** One request with at most one buffer. */
+  async #simple(
+    type: number,
+    data: { readonly bytes: Uint8Array; readonly direction: "to-device" | "from-device" } | undefined,
+    options: BlkOptions,
+  ): Promise<void> {
+    const buffers = data === undefined ? [] : [this.link.transport.dma.share(data.bytes, data.direction)];
+    const request = this.acquireRequest();
+    request.setHeader(type, 0);
+    for (const { segments, direction } of buffers) {
+      for (const { address, length } of segments) {
+        if (direction === "to-device") request.addOut(address, length);
+        else request.addIn(address, length);
+      }
+    }
+    await this.#sendRequest(
+      request,
+      type,
+      () => blkTypeName(type),
+      options,
+      () => this.unshare(buffers),
+    );
+  }
+
+  async #rangeRequests(
+    type: number,
+    ranges: readonly SectorRange[],
+    limits: { readonly maxSectors: number; readonly maxRanges: number },
+    flags: number,
+    options: BlkOptions,
+  ): Promise<void> {
+    for (const { sector, sectors } of ranges) this.#checkSectors(sector, sectors);
+    const { endianness } = this.link.transport;
+    const requests = splitRanges(ranges, limits).map((some) => encodeRanges(some, flags, endianness));
+    await everyOne(requests.map((bytes) => this.#simple(type, { bytes, direction: "to-device" }, options)));
+  }
+
+  #sendRequest(
+    request: BlkRequest,
+    type: number,
+    describe: () => string,
+    options: BlkOptions,
+    onReturn: () => void,
+  ): Promise<void> {
+    return this.send(request, this.#queueOf(options), {
+      timeout: options.timeout,
+      signal: options.signal,
+      describe,
+      result: ({ status }) => {
+        if (status !== BlkStatus.Ok) throw new BlkRequestError(describe(), type, status);
+      },
+      onReturn,
+    });
+  }
+
+  #queueOf({ queue = 0 }: BlkOptions): number {
+    return Math.min(queue, this.requestQueues - 1);
+  }
+
+  #checkSectors(sector: number, sectors: number): void {
+    const { capacity } = this.#info;
+    if (!(Number.isSafeInteger(sector) && Number.isSafeInteger(sectors) && sector >= 0 && sectors >= 0)) {
+      throw new RangeError(`${sectors} sectors at ${sector}: not whole sectors`);
+    }
+    if (sector > capacity - sectors) throw new RangeError(`${sectors} sectors at ${sector} of ${capacity}`);
+  }
+}
+
+/** Waits for all, then throws the first failure: a buffer is nobody's while one request still uses it. */
+async function everyOne(promises: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(promises)) if (outcome.status === "rejected") throw outcome.reason;
+}

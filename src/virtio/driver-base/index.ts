@@ -1,0 +1,3 @@
+export * from "./request-driver.js";
+export * from "./request-rings.js";
+export * from "./ring-request.js";
