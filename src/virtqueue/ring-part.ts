@@ -19,6 +19,8 @@ export class RingPart {
   readonly words16: Uint16Array;
   /** Index of the part's first word in `words16`. */
   readonly word16: number;
+  /** One thread, host byte order: plain accesses to the words do. Queues ask for this before they call. */
+  readonly plain: boolean;
   readonly #shared: boolean;
 
   /** @throws ProtocolError `ring-outside-memory`, `ring-misaligned` */
@@ -39,6 +41,7 @@ export class RingPart {
     this.word32 = offset >>> 2;
     this.swap = place.endianness !== hostEndianness;
     this.#shared = region.shared;
+    this.plain = !this.swap && !region.shared;
   }
 
   /** Reads the 16-bit word number `index` of the part. */
