@@ -1,4 +1,5 @@
 /** The benchmarks of README's table, for `ringside bench`. Each prints its lines; none is a test. */
+import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
 import { benchRing } from "./ring.js";
 import { benchScsi } from "./scsi.js";
@@ -13,5 +14,6 @@ export interface Benchmark {
 export const benchmarks: readonly Benchmark[] = [
   { name: "ring", title: "ring round trip against the same loop in C", run: benchRing },
   { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
+  { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
   { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
 ];
