@@ -21,14 +21,17 @@ export interface BlkLoop {
 }
 
 /** Brings up a PC with one disk in memory, and 32 requests that are used again and again. */
-export async function openBlkLoop(type: typeof BlkType.In | typeof BlkType.Out): Promise<BlkLoop> {
+export async function openBlkLoop(
+  type: typeof BlkType.In | typeof BlkType.Out,
+  registers: "legacy" | "modern",
+): Promise<BlkLoop> {
   const machine = new EmbeddedMachine(boards.pc, { ramSize: 64 << 20 });
   const store = new MemoryStore(storeBytes);
   // Every block is there: reading zeros from a hole would be a different, cheaper thing.
   await store.write(0, Scatter.of(new Uint8Array(storeBytes).fill(0x5a)), storeBytes);
   machine.plugVirtio(new VirtioBlkDevice(store), { classCode: 0x018000 });
   const [adapter] = findVirtioAdapters(machine);
-  const driver = await VirtioBlkDriver.open(openAdapter(machine, adapter));
+  const driver = await VirtioBlkDriver.open(openAdapter(machine, adapter, { registers }));
   const data = machine.dma.allocate(depth * blockBytes, 4096);
   const requests = Array.from({ length: depth }, (_, index) => {
     const request = driver.acquireRequest();
@@ -54,7 +57,7 @@ export async function openBlkLoop(type: typeof BlkType.In | typeof BlkType.Out):
   return {
     run,
     measureRequests: (batches) => processorTime(() => run(batches)) / (batches * depth),
-    countScavenges: (count) => countScavenges(() => run(1000), Math.ceil(count / (1000 * depth))),
+    countScavenges: (count) => countScavenges(() => run(Math.ceil(count / depth))),
     async close() {
       await driver.close();
       await machine.close();

@@ -9,9 +9,9 @@ const rounds = 5;
 
 export async function benchBlk(print: (line: string) => void): Promise<void> {
   const yardstick = new RingLoopInC();
-  const reads = await openBlkLoop(BlkType.In);
-  const writes = await openBlkLoop(BlkType.Out);
-  const scsi = await openScsiLoop();
+  const reads = await openBlkLoop(BlkType.In, "modern");
+  const writes = await openBlkLoop(BlkType.Out, "modern");
+  const scsi = await openScsiLoop("modern");
   try {
     print(`IN and OUT of 4 KiB: driver, ring, device, memory store; medians of ${rounds} alternating rounds`);
     for (const loop of [reads, writes, scsi]) loop.run(5000);
@@ -24,7 +24,7 @@ export async function benchBlk(print: (line: string) => void): Promise<void> {
       times["scsi"].push(scsi.measureRequests(20_000));
     }
     const line = (name: string, value: number, more = "") =>
-      print(`  ${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns${more}`);
+      print(`${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns${more}`);
     const base = median(times["c"]);
     const copy = median(times["copy"]);
     line("C ring round trip", base);
@@ -37,10 +37,17 @@ export async function benchBlk(print: (line: string) => void): Promise<void> {
       const above = median(times[key]) - copy;
       line(name, median(times[key]), `   above the copy ${above.toFixed(1)} ns, ${(above / base).toFixed(1)} × C`);
     }
-    const collections = (await reads.countScavenges(10_000_000)) + (await writes.countScavenges(10_000_000));
-    print(`  minor garbage collections in 20 M requests: ${collections}`);
+    for (const registers of ["legacy", "modern"] as const) print(await collections(registers));
   } finally {
     for (const loop of [reads, writes, scsi]) await loop.close();
     yardstick.close();
   }
+}
+
+async function collections(registers: "legacy" | "modern"): Promise<string> {
+  const loop = await openBlkLoop(BlkType.In, registers);
+  loop.run(20_000);
+  const count = await loop.countScavenges(10_000_000);
+  await loop.close();
+  return `minor garbage collections in 10 M requests, ${registers} registers: ${count}`;
 }
