@@ -160,7 +160,9 @@ test("browser-safe rooms use nothing of Node's: no node: import, package, Buffer
     if (nodeOnly.some((folder) => file.path.startsWith(folder))) continue;
     for (const name of importsOf(file)) if (!name.startsWith(".")) problems.push(`${file.path}: imports "${name}"`);
     for (const [index, line] of bare(file.text).split("\n").entries()) {
-      const found = line.match(/(?<![.\w$#-])(process\.|Buffer\b|require\(|setImmediate\b|__dirname\b|__filename\b)/);
+      const found = line.match(
+        /(?<![.\w$#-])(process\.|Buffer\b|require\(\s*\)|setImmediate\b|__dirname\b|__filename\b)/,
+      );
       if (found !== null) problems.push(`${file.path}:${index + 1}: uses ${found[1]}`);
     }
   }

@@ -70,6 +70,8 @@ export class SplitDevice implements QueueDevice {
   private _publishedUsed: number;
   private _inFlight = 0;
   private _broken: ViolationCode | undefined;
+  /** The available index that `enableNotifications` saw ahead of us, until `pop` has looked again; -1 for none. */
+  private _promised = -1;
 
   /** @throws ProtocolError `ring-size-invalid`, `ring-outside-memory`, `ring-misaligned` */
   constructor(memory: GuestMemory, options: QueueOptions & { notifyOnEmpty?: boolean }) {
@@ -212,7 +214,10 @@ export class SplitDevice implements QueueDevice {
     if (this._eventIndex) this._used.store(2 + 4 * this.size, this._nextAvailable);
     else this._used.store(0, 0);
     // §2.7.10.1: an entry that was added before the driver could see this is not announced; look again.
-    return this._broken !== undefined || this._available.load(1) === this._nextAvailable;
+    const index = this._available.load(1);
+    const nothing = this._broken !== undefined || index === this._nextAvailable;
+    this._promised = nothing ? -1 : index;
+    return nothing;
   }
 
   disableNotifications(): void {
@@ -225,8 +230,13 @@ export class SplitDevice implements QueueDevice {
     if (this._seenAvailable !== this._nextAvailable) return true;
     const index = this._plain ? this._availableWords[this._availableEntries - 1] : this._available.load(1);
     const count = indexDistance(index, this._nextAvailable);
-    if (count > this.size)
+    // Counted from what the driver has been given back: it has no descriptors for more. This bounds the work between two
+    // calls of `publish`, also when a ring lies on itself and the device's own writes move the index.
+    if (count > this.size || indexDistance(index, this._publishedUsed) > this.size)
       throw this._violation("avail-index-jump", undefined, `${count} entries in a queue of ${this.size}`);
+    if (count === 0 && this._promised >= 0 && this._promised !== this._nextAvailable)
+      throw this._violation("avail-index-jump", undefined, `the index went back from ${this._promised} to ${index}`);
+    this._promised = -1;
     this._seenAvailable = index;
     return count > 0;
   }

@@ -83,6 +83,8 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   private _free: number;
   private _inFlight = 0;
   private _broken = false;
+  /** The used index that `enableInterrupts` saw ahead of us, until `reap` has looked again; -1 for none. */
+  private _promised = -1;
 
   private _nextAvailable: number;
   private _publishedAvailable: number;
@@ -278,7 +280,10 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     if (this._eventIndex) this._available.store(2 + this.size, indexAdd(this._nextUsed, count - 1));
     else this._available.store(0, 0);
     // §2.7.9.3: a chain used before the device could see this is not announced; look again.
-    return this._broken || indexDistance(this._used.load(1), this._nextUsed) < count;
+    const index = this._used.load(1);
+    const nothing = this._broken || indexDistance(index, this._nextUsed) < count;
+    this._promised = nothing ? -1 : index;
+    return nothing;
   }
 
   disableInterrupts(): void {
@@ -321,6 +326,9 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     const count = indexDistance(index, this._nextUsed);
     if (count > this._inFlight)
       throw this._violation("used-index-jump", undefined, `${count} used, ${this._inFlight} in flight`);
+    if (count === 0 && this._promised >= 0 && this._promised !== this._nextUsed)
+      throw this._violation("used-index-jump", undefined, `the index went back from ${this._promised} to ${index}`);
+    this._promised = -1;
     this._seenUsed = index;
     return count > 0;
   }
