@@ -2,56 +2,20 @@
  * Commands of block devices (SBC-3 §5): reads, writes, capacity, cache. Reads and writes are the hot path: when the
  * store answers at once they allocate nothing.
  */
-import { readNumber, readU16, readU24, readU32, readU64 } from "./big-endian.js";
+import { readNumber, readU32, readU64 } from "./big-endian.js";
+import { isOutOfRange, type Place, place6, place10, place12, place16 } from "./block-range.js";
 import { buildCapacity10, buildCapacity16 } from "./capacity.js";
 import { reply } from "./check-condition.js";
 import type { CommandEntry } from "./command-set.js";
-import { Commands, findCommand } from "./command-table.js";
+import { Commands } from "./command-table.js";
 import type { Disk } from "./disk.js";
 import { Conditions } from "./sense-codes.js";
+import { runSteps, type Steps } from "./steps.js";
 import type { ScsiTask } from "./task.js";
 
 type Answer = undefined | Promise<void>;
 
 const fuaBit = 0x08;
-
-// Where the fields are, for each CDB length.
-
-function place6(task: ScsiTask): void {
-  const { cdb } = task;
-  task.lba = readU24(cdb, 1) & 0x1f_ffff;
-  // SBC-3 §5.10: 0 stands for 256 in these two commands only.
-  task.blocks = cdb[4] || 256;
-}
-
-function place10(task: ScsiTask): void {
-  const { cdb } = task;
-  task.lba = readU32(cdb, 2);
-  task.blocks = readU16(cdb, 7);
-}
-
-function place12(task: ScsiTask): void {
-  const { cdb } = task;
-  task.lba = readU32(cdb, 2);
-  task.blocks = readU32(cdb, 6);
-}
-
-function place16(task: ScsiTask): void {
-  const { cdb } = task;
-  task.lba = readU64(cdb, 2);
-  task.blocks = readU32(cdb, 10);
-}
-
-type Place = (task: ScsiTask) => void;
-
-/** Whether the range is refused: past the end, or longer than page B0h allows. */
-function isOutOfRange(disk: Disk, task: ScsiTask): boolean {
-  const { lba, blocks } = task;
-  if (lba <= disk.blocks && blocks <= disk.blocks - lba && blocks <= disk.maximumTransferBlocks) return false;
-  if (lba > disk.blocks || blocks > disk.blocks - lba) disk.fail(task, Conditions.lbaOutOfRange);
-  else disk.invalidField(task, findCommand(task.cdb)?.blocks?.[0] ?? 0);
-  return true;
-}
 
 /** Bytes to move: all that the CDB asks for, or the whole blocks that the buffer has room for. */
 function transferLength(disk: Disk, expected: number, room: number): number {
@@ -59,24 +23,11 @@ function transferLength(disk: Disk, expected: number, room: number): number {
 }
 
 function read(disk: Disk, task: ScsiTask, forceUnitAccess: boolean): Answer {
-  if (isOutOfRange(disk, task)) return undefined;
+  if (isOutOfRange(disk, task, disk.maximumTransferBlocks)) return undefined;
   const length = transferLength(disk, task.expectedIn, task.dataIn.byteLength);
   if (length === 0) return undefined;
-  if (forceUnitAccess && !disk.isReadOnly) {
-    // SBC-3 §5.11: what the cache has that is newer goes to the medium first.
-    const flushed = disk.store.flush();
-    if (flushed !== undefined)
-      return later(
-        disk,
-        task,
-        flushed.then(() => readNow(disk, task, length)),
-      );
-  }
-  const answer = readNow(disk, task, length);
-  return answer === undefined ? undefined : later(disk, task, answer);
-}
-
-function readNow(disk: Disk, task: ScsiTask, length: number): Answer {
+  // SBC-3 §5.11: what the cache has that is newer goes to the medium first.
+  if (forceUnitAccess && !disk.isReadOnly) return runSteps(task, readFromMedium(disk, task, length));
   const answer = disk.store.read(task.lba * disk.blockSize, task.dataIn, length);
   if (answer === undefined) {
     task.transferredIn = length;
@@ -87,43 +38,55 @@ function readNow(disk: Disk, task: ScsiTask, length: number): Answer {
   });
 }
 
+function* readFromMedium(disk: Disk, task: ScsiTask, length: number): Steps {
+  yield disk.store.flush();
+  yield disk.store.read(task.lba * disk.blockSize, task.dataIn, length);
+  task.transferredIn = length;
+}
+
 function write(disk: Disk, task: ScsiTask, forceUnitAccess: boolean): Answer {
-  if (disk.isReadOnly) {
-    disk.fail(task, Conditions.writeProtected);
-    return undefined;
-  }
-  if (isOutOfRange(disk, task)) return undefined;
+  if (disk.isWriteProtected) return disk.refuseWrite(task);
+  if (isOutOfRange(disk, task, disk.maximumTransferBlocks)) return undefined;
   const length = transferLength(disk, task.expectedOut, task.dataOut.byteLength);
   if (length === 0) return undefined;
-  const answer = disk.store.write(task.lba * disk.blockSize, task.dataOut, length);
   const mustFlush = forceUnitAccess || !disk.hasWriteCache;
-  if (answer !== undefined) {
-    const durable = mustFlush ? answer.then(() => disk.store.flush()) : answer;
-    return later(disk, task, wroteThen(task, durable, length));
-  }
+  if (disk.turns.isTaken(task.lba, task.blocks)) return runSteps(task, writeInTurn(disk, task, length, mustFlush));
+  const answer = disk.store.write(task.lba * disk.blockSize, task.dataOut, length);
+  if (answer !== undefined) return runSteps(task, writeLate(disk, task, length, mustFlush, answer));
   if (mustFlush) {
     const flushed = disk.store.flush();
-    if (flushed !== undefined) return later(disk, task, wroteThen(task, flushed, length));
+    if (flushed !== undefined) {
+      return flushed.then(() => {
+        task.transferredOut = length;
+      });
+    }
   }
   task.transferredOut = length;
   return undefined;
 }
 
-function wroteThen(task: ScsiTask, done: Promise<void>, length: number): Promise<void> {
-  return done.then(() => {
-    task.transferredOut = length;
-  });
+function* writeInTurn(disk: Disk, task: ScsiTask, length: number, mustFlush: boolean): Steps {
+  const { turn, before } = disk.turns.enter(task.lba, task.blocks, false);
+  try {
+    yield before;
+    yield disk.store.write(task.lba * disk.blockSize, task.dataOut, length);
+  } finally {
+    disk.turns.leave(turn);
+  }
+  if (mustFlush) yield disk.store.flush();
+  task.transferredOut = length;
 }
 
-/** Turns a rejection into sense. */
-function later(disk: Disk, task: ScsiTask, answer: Promise<void>): Promise<void> {
-  return answer.then(undefined, (error: unknown) => disk.storeFailed(task, error));
-}
-
-function flush(disk: Disk, task: ScsiTask): Answer {
-  if (disk.isReadOnly) return undefined;
-  const answer = disk.store.flush();
-  return answer === undefined ? undefined : later(disk, task, answer);
+/** A write that the store answers late keeps its turn, so that COMPARE AND WRITE waits for it. */
+function* writeLate(disk: Disk, task: ScsiTask, length: number, mustFlush: boolean, answer: Promise<void>): Steps {
+  const { turn } = disk.turns.enter(task.lba, task.blocks, false);
+  try {
+    yield answer;
+  } finally {
+    disk.turns.leave(turn);
+  }
+  if (mustFlush) yield disk.store.flush();
+  task.transferredOut = length;
 }
 
 function readEntry(definition: CommandEntry<Disk>["definition"], place: Place): CommandEntry<Disk> {
@@ -156,9 +119,8 @@ function synchronizeEntry(definition: CommandEntry<Disk>["definition"], place: P
     definition,
     prepare: (_disk, task) => place(task),
     execute(disk, task) {
-      if (task.lba <= disk.blocks && task.blocks <= disk.blocks - task.lba) return flush(disk, task);
-      disk.fail(task, Conditions.lbaOutOfRange);
-      return undefined;
+      if (isOutOfRange(disk, task, Number.POSITIVE_INFINITY) || disk.isReadOnly) return undefined;
+      return disk.store.flush();
     },
   };
 }
@@ -196,18 +158,27 @@ const readCapacity16Entry: CommandEntry<Disk> = {
   },
 };
 
-/** START STOP UNIT: stopping flushes; a fixed medium cannot be ejected. */
+/**
+ * START STOP UNIT of a disk whose medium stays in: nothing turns, so a stop writes the cache out and the unit remains
+ * ready (a system that stops its disks when it goes down finds them again). There are no power conditions.
+ */
 const startStopEntry: CommandEntry<Disk> = {
   definition: Commands.startStopUnit,
   execute(disk, task) {
     const byte = task.cdb[4];
-    const powerCondition = byte >>> 4;
-    if (powerCondition === 0 && (byte & 0x02) !== 0) {
-      disk.invalidField(task, 4, 1);
-      return undefined;
-    }
-    const stops = powerCondition === 0 && (byte & 0x01) === 0;
-    return stops && (byte & 0x04) === 0 ? flush(disk, task) : undefined;
+    if (byte >>> 4 !== 0) disk.invalidField(task, 4, 7);
+    else if ((byte & 0x02) !== 0) disk.invalidField(task, 4, 1);
+    else if ((byte & 0x05) === 0 && !disk.isReadOnly) return disk.store.flush();
+    return undefined;
+  },
+};
+
+/** PREVENT ALLOW MEDIUM REMOVAL: the medium of a disk cannot be removed, whatever is allowed. */
+const preventAllowEntry: CommandEntry<Disk> = {
+  definition: Commands.preventAllow,
+  execute(disk, task) {
+    if ((task.cdb[4] & 0x02) !== 0) disk.invalidField(task, 4, 1);
+    return undefined;
   },
 };
 
@@ -226,4 +197,5 @@ export const blockEntries: readonly CommandEntry<Disk>[] = [
   readCapacity10Entry,
   readCapacity16Entry,
   startStopEntry,
+  preventAllowEntry,
 ];

@@ -3,7 +3,7 @@
  * the events into their own (virtio-scsi: into the event queue).
  */
 import { ReportLunsUnit } from "./absent-unit.js";
-import type { AttentionCode, LogicalUnit, ResetKind } from "./logical-unit.js";
+import type { AttentionCode, LogicalUnit, MediumChange, ResetKind, UnitChange } from "./logical-unit.js";
 import {
   busReportLuns,
   lunLength,
@@ -23,6 +23,14 @@ export type BusEvent =
   | { readonly kind: "unit-added"; readonly target: number; readonly lun: number; readonly unit: LogicalUnit }
   | { readonly kind: "unit-removed"; readonly target: number; readonly lun: number; readonly unit: LogicalUnit }
   | { readonly kind: "parameter-changed"; readonly target: number; readonly lun: number; readonly code: AttentionCode }
+  | {
+      readonly kind: "medium-changed";
+      readonly target: number;
+      readonly lun: number;
+      readonly change: MediumChange;
+      readonly code: AttentionCode;
+    }
+  | { readonly kind: "tasks-preempted"; readonly target: number; readonly lun: number; readonly initiatorPort: string }
   | { readonly kind: "reset"; readonly target: number; readonly lun: number; readonly reset: ResetKind };
 
 /** A unit with its place. */
@@ -83,7 +91,7 @@ export class ScsiBus implements LunInventory {
     this.#targets[target] = place;
     this.#stops.set(
       address,
-      unit.onParameterChange((code) => this.#emit({ kind: "parameter-changed", target, lun, code })),
+      unit.onChange((change) => this.#emit(busEvent(target, lun, change))),
     );
     this.#emit({ kind: "unit-added", target, lun, unit });
   }
@@ -142,5 +150,16 @@ export class ScsiBus implements LunInventory {
 
   #emit(event: BusEvent): void {
     for (const listener of [...this.#listeners]) listener(event);
+  }
+}
+
+function busEvent(target: number, lun: number, what: UnitChange): BusEvent {
+  switch (what.kind) {
+    case "parameter":
+      return { kind: "parameter-changed", target, lun, code: what.code };
+    case "medium":
+      return { kind: "medium-changed", target, lun, change: what.change, code: what.code };
+    case "tasks-preempted":
+      return { kind: "tasks-preempted", target, lun, initiatorPort: what.initiatorPort };
   }
 }

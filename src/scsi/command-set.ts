@@ -2,7 +2,9 @@
  * The commands that one kind of unit carries out: for each a line of the command table and two functions. Adding a
  * command to a unit is adding one entry.
  */
+
 import { type BitPlace, type CommandDefinition, serviceActionOf } from "./command-table.js";
+import { type AccessRule, accessRuleOf } from "./reservation-access.js";
 import type { ScsiTask } from "./task.js";
 
 /** How a unit carries out one command. */
@@ -23,6 +25,8 @@ export interface CommandEntry<U> {
 export class UnitCommand<U> {
   readonly definition: CommandDefinition;
   readonly passesAttention: boolean;
+  /** What reservations of others do to it. */
+  readonly access: AccessRule;
   /** The byte of the CDB with bits that must be zero, and those bits. */
   readonly zeroByte: number;
   readonly zeroMask: number;
@@ -35,13 +39,20 @@ export class UnitCommand<U> {
     const { definition } = entry;
     this.definition = definition;
     this.passesAttention = entry.passesAttention ?? false;
-    const [zeroByte, zeroMask]: BitPlace = Object.values(definition.zero ?? {})[0] ?? [0, 0];
-    this.zeroByte = zeroByte;
-    this.zeroMask = zeroMask;
+    this.access = accessRuleOf(definition);
+    [this.zeroByte, this.zeroMask] = zeroBits(definition);
     this.controlByte = definition.opcode === 0x7f ? 1 : definition.cdbLength - 1;
     this.prepare = entry.prepare ?? prepareLength(definition);
     this.execute = entry.execute;
   }
+}
+
+/** All fields that must be zero as one: they stand in one byte of the CDB. */
+function zeroBits({ name, zero = {} }: CommandDefinition): BitPlace {
+  const places = Object.values(zero);
+  const byte = places[0]?.[0] ?? 0;
+  if (places.some(([other]) => other !== byte)) throw new RangeError(`${name}: fields that must be zero in two bytes`);
+  return [byte, places.reduce((all, [, mask]) => all | mask, 0)];
 }
 
 function prepareLength(definition: CommandDefinition): (unit: unknown, task: ScsiTask) => void {

@@ -60,8 +60,12 @@ const place12 = { lba: [2, 4], blocks: [6, 4] } as const;
 const place16 = { lba: [2, 8], blocks: [10, 4] } as const;
 const verifyBits = { dpo: [1, 0x10], bytchk: [1, 0x06] } as const;
 const modeBits = { dbd: [1, 0x08], pc: [2, 0xc0], page: [2, 0x3f], subpage: [3, 0xff] } as const;
-const selectBits = { pf: [1, 0x10], sp: [1, 0x01] } as const;
-const sameBits = { anchor: [1, 0x10], unmap: [1, 0x08] } as const;
+const select = { bits: { pf: [1, 0x10] }, zero: { sp: [1, 0x01] } } as const;
+/** ANCHOR is refused: blocks that are promised space and have none do not exist here. */
+const sameZero = { protect: [1, 0xe0], anchor: [1, 0x10], obsolete: [1, 0x06] } as const;
+/** Third parties and extents are SCSI-2's. */
+const reserveWhole = { zero: { thirdParty: [1, 0x1f] } } as const;
+const reserveOut = { length: [5, 4], bits: { type: [2, 0x0f] }, zero: { scope: [2, 0xf0] } } as const;
 
 /** Every command that has a name here. */
 export const Commands = {
@@ -75,9 +79,9 @@ export const Commands = {
     bits: { evpd: [1, 0x01], page: [2, 0xff] },
     zero: { cmddt: [1, 0x02] },
   }),
-  modeSelect6: command("MODE SELECT(6)", 0x15, "out", { length: [4, 1], bits: selectBits }),
-  reserve6: command("RESERVE(6)", 0x16, "none"),
-  release6: command("RELEASE(6)", 0x17, "none"),
+  modeSelect6: command("MODE SELECT(6)", 0x15, "out", { length: [4, 1], ...select }),
+  reserve6: command("RESERVE(6)", 0x16, "none", reserveWhole),
+  release6: command("RELEASE(6)", 0x17, "none", reserveWhole),
   modeSense6: command("MODE SENSE(6)", 0x1a, "in", { length: [4, 1], bits: modeBits }),
   startStopUnit: command("START STOP UNIT", 0x1b, "none", {
     bits: { immed: [1, 0x01], power: [4, 0xf0], noFlush: [4, 0x04], loej: [4, 0x02], start: [4, 0x01] },
@@ -92,19 +96,46 @@ export const Commands = {
   preFetch10: command("PRE-FETCH(10)", 0x34, "none", { ...place10, bits: { immed: [1, 0x02] } }),
   synchronizeCache10: command("SYNCHRONIZE CACHE(10)", 0x35, "none", { ...place10, bits: { immed: [1, 0x02] } }),
   readDefectData10: command("READ DEFECT DATA(10)", 0x37, "in", { length: [7, 2] }),
-  writeSame10: command("WRITE SAME(10)", 0x41, "out", { ...place10, bits: sameBits, ...protect }),
-  unmap: command("UNMAP", 0x42, "out", { length: [7, 2], bits: { anchor: [1, 0x01] } }),
+  writeSame10: command("WRITE SAME(10)", 0x41, "out", { ...place10, bits: { unmap: [1, 0x08] }, zero: sameZero }),
+  readToc: command("READ TOC/PMA/ATIP", 0x43, "in", {
+    length: [7, 2],
+    bits: { msf: [1, 0x02], format: [2, 0x0f], track: [6, 0xff], oldFormat: [9, 0xc0] },
+  }),
+  getConfiguration: command("GET CONFIGURATION", 0x46, "in", {
+    length: [7, 2],
+    bits: { rt: [1, 0x03], feature: [2, 0xff], featureLow: [3, 0xff] },
+  }),
+  getEventStatus: command("GET EVENT STATUS NOTIFICATION", 0x4a, "in", {
+    length: [7, 2],
+    bits: { polled: [1, 0x01], classes: [4, 0xff] },
+  }),
+  readDiscInformation: command("READ DISC INFORMATION", 0x51, "in", { length: [7, 2], bits: { type: [1, 0x07] } }),
+  unmap: command("UNMAP", 0x42, "out", { length: [7, 2], zero: { anchor: [1, 0x01] } }),
   sanitize: command("SANITIZE", 0x48, "out", { length: [7, 2] }),
   logSelect: command("LOG SELECT", 0x4c, "out", { length: [7, 2] }),
-  logSense: command("LOG SENSE", 0x4d, "in", { length: [7, 2], bits: { page: [2, 0x3f] } }),
-  modeSelect10: command("MODE SELECT(10)", 0x55, "out", { length: [7, 2], bits: selectBits }),
-  reserve10: command("RESERVE(10)", 0x56, "none"),
-  release10: command("RELEASE(10)", 0x57, "none"),
+  logSense: command("LOG SENSE", 0x4d, "in", {
+    length: [7, 2],
+    bits: { pc: [2, 0xc0], page: [2, 0x3f], subpage: [3, 0xff], pointer: [5, 0xff], pointerLow: [6, 0xff] },
+    zero: { sp: [1, 0x01] },
+  }),
+  modeSelect10: command("MODE SELECT(10)", 0x55, "out", { length: [7, 2], ...select }),
+  reserve10: command("RESERVE(10)", 0x56, "none", reserveWhole),
+  release10: command("RELEASE(10)", 0x57, "none", reserveWhole),
   modeSense10: command("MODE SENSE(10)", 0x5a, "in", { length: [7, 2], bits: { llbaa: [1, 0x10], ...modeBits } }),
-  persistentReserveIn: command("PERSISTENT RESERVE IN", 0x5e, "in", { length: [7, 2], bits: { action: [1, 0x1f] } }),
-  persistentReserveOut: command("PERSISTENT RESERVE OUT", 0x5f, "out", {
+  reserveReadKeys: command("PERSISTENT RESERVE IN (READ KEYS)", [0x5e, 0x00], "in", { length: [7, 2] }),
+  reserveReadReservation: command("PERSISTENT RESERVE IN (READ RESERVATION)", [0x5e, 0x01], "in", { length: [7, 2] }),
+  reserveReportCapabilities: command("PERSISTENT RESERVE IN (REPORT CAPABILITIES)", [0x5e, 0x02], "in", {
+    length: [7, 2],
+  }),
+  reserveReadFullStatus: command("PERSISTENT RESERVE IN (READ FULL STATUS)", [0x5e, 0x03], "in", { length: [7, 2] }),
+  reserveRegister: command("PERSISTENT RESERVE OUT (REGISTER)", [0x5f, 0x00], "out", { length: [5, 4] }),
+  reserveReserve: command("PERSISTENT RESERVE OUT (RESERVE)", [0x5f, 0x01], "out", reserveOut),
+  reserveRelease: command("PERSISTENT RESERVE OUT (RELEASE)", [0x5f, 0x02], "out", reserveOut),
+  reserveClear: command("PERSISTENT RESERVE OUT (CLEAR)", [0x5f, 0x03], "out", { length: [5, 4] }),
+  reservePreempt: command("PERSISTENT RESERVE OUT (PREEMPT)", [0x5f, 0x04], "out", reserveOut),
+  reservePreemptAndAbort: command("PERSISTENT RESERVE OUT (PREEMPT AND ABORT)", [0x5f, 0x05], "out", reserveOut),
+  reserveRegisterAndIgnore: command("PERSISTENT RESERVE OUT (REGISTER AND IGNORE EXISTING KEY)", [0x5f, 0x06], "out", {
     length: [5, 4],
-    bits: { action: [1, 0x1f], type: [2, 0xff] },
   }),
   writeSame32: command("WRITE SAME(32)", [0x7f, 0x000d], "out", { lba: [12, 8], blocks: [28, 4] }),
   extendedCopy: command("EXTENDED COPY", 0x83, "out", { length: [10, 4] }),
@@ -125,8 +156,8 @@ export const Commands = {
   synchronizeCache16: command("SYNCHRONIZE CACHE(16)", 0x91, "none", { ...place16, bits: { immed: [1, 0x02] } }),
   writeSame16: command("WRITE SAME(16)", 0x93, "out", {
     ...place16,
-    bits: { ...sameBits, ndob: [1, 0x01] },
-    ...protect,
+    bits: { unmap: [1, 0x08], ndob: [1, 0x01] },
+    zero: sameZero,
   }),
   writeAtomic16: command("WRITE ATOMIC(16)", 0x9c, "out", { lba: [2, 8], blocks: [12, 2], bits: dpoFua, ...protect }),
   readCapacity16: command("READ CAPACITY(16)", [0x9e, 0x10], "in", {
@@ -148,6 +179,7 @@ export const Commands = {
   write12: command("WRITE(12)", 0xaa, "out", { ...place12, bits: dpoFua, ...protect }),
   writeAndVerify12: command("WRITE AND VERIFY(12)", 0xae, "out", { ...place12, bits: verifyBits, ...protect }),
   verify12: command("VERIFY(12)", 0xaf, "out", { ...place12, bits: verifyBits, ...protect }),
+  mechanismStatus: command("MECHANISM STATUS", 0xbd, "in", { length: [8, 2] }),
   readDefectData12: command("READ DEFECT DATA(12)", 0xb7, "in", { length: [6, 4] }),
 } as const satisfies Record<string, CommandDefinition>;
 

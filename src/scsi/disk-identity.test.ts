@@ -7,7 +7,8 @@ import { MemoryStore } from "../storage/index.js";
 import { buildCapacity16, parseCapacity10, parseCapacity16 } from "./capacity.js";
 import * as cdb from "./cdb.js";
 import { Commands, cdbUsage } from "./command-table.js";
-import { Disk, type DiskOptions } from "./disk.js";
+import { Disk } from "./disk.js";
+import type { DiskOptions } from "./disk-options.js";
 import { parseInquiry } from "./inquiry.js";
 import { parseCachingPage, parseModeSense6, parseModeSense10 } from "./mode.js";
 import { Nexus } from "./nexus.js";
@@ -114,8 +115,10 @@ test("vital product data by hand", async () => {
     maximumSenseLength: 252,
   });
   assert.deepEqual(parseBlockCharacteristics(await page(0xb1)), { rotationRate: 1 });
-  assert.equal(hexBytes(await page(0xb2)), "00 b2 00 04 00 00 00 00");
-  assert.equal(parseProvisioning(await page(0xb2))?.unmap, false);
+  assert.equal(hexBytes(await page(0xb2)), "00 b2 00 04 00 e4 02 00");
+  assert.equal(parseProvisioning(await page(0xb2))?.unmap, true);
+  const fixed = await run(diskOf(8, { thinProvisioning: false }), cdb.inquiry(255, 0xb2));
+  assert.equal(hexBytes(fixed.data), "00 b2 00 04 00 00 00 00");
   assert.equal((await page(0xb0)).length, 64);
   assert.equal(parseBlockLimits(await page(0xb0))?.maximumTransfer, 65535);
 });
@@ -141,12 +144,12 @@ test("SBC-3 §5.16 READ CAPACITY(16) of 512n, 512e, 4Kn and large disks", async 
   const data = async (blocks: number, options: DiskOptions) =>
     (await run(diskOf(blocks, options), cdb.readCapacity16())).data;
   const tail = "00 ".repeat(17).trim();
-  assert.equal(hexBytes(await data(100, {})), `00 00 00 00 00 00 00 63 00 00 02 00 00 00 00 ${tail}`);
+  assert.equal(hexBytes(await data(100, {})), `00 00 00 00 00 00 00 63 00 00 02 00 00 00 c0 ${tail}`);
   assert.equal(
     hexBytes(await data(100, { physicalBlockSize: 4096 })),
-    `00 00 00 00 00 00 00 63 00 00 02 00 00 03 00 ${tail}`,
+    `00 00 00 00 00 00 00 63 00 00 02 00 00 03 c0 ${tail}`,
   );
-  assert.equal(hexBytes(await data(100, { blockSize: 4096 })), `00 00 00 00 00 00 00 63 00 00 10 00 00 00 00 ${tail}`);
+  assert.equal(hexBytes(await data(100, { blockSize: 4096 })), `00 00 00 00 00 00 00 63 00 00 10 00 00 00 c0 ${tail}`);
   assert.equal(parseCapacity16(await data(2 ** 33, {}))?.blocks, 2 ** 33);
   assert.equal((await run(diskOf(100), cdb.readCapacity16(12))).data.length, 12);
   assert.equal(parseCapacity10(parseHexBytes("ffffffff 00000200"))?.blocks, undefined);
@@ -190,8 +193,11 @@ test("MODE SENSE: one page, no descriptors, changeable values, refusals", async 
   const one = await run(disk, cdb.modeSense6(8, { noBlockDescriptors: true }));
   assert.equal(hexBytes(one.data.subarray(0, 8)), "17 00 10 00 08 12 04 00");
   const changeable = parseModeSense6((await run(disk, cdb.modeSense6(0x3f, { control: "changeable" }))).data);
-  for (const page of changeable?.pages ?? []) assert.ok(page.bytes.subarray(2).every((byte) => byte === 0));
-  assert.equal(changeable?.pages.length, 4);
+  assert.deepEqual(
+    changeable?.pages.map(({ bytes }) => hexBytes(bytes.subarray(2, 6))),
+    ["00 00 00 00", "04 00 00 00", "04 00 08 00", "00 00 00 00"],
+    "WCE, D_SENSE and SWP",
+  );
   assert.equal(await refusal(disk, cdb.modeSense6(0x3f, { control: "saved" })), "5/39/0 byte undefined");
   assert.equal(await refusal(disk, cdb.modeSense6(0x02)), "5/24/0 byte 2");
   assert.equal(await refusal(disk, cdb.modeSense6(0x0a, { subpage: 1 })), "5/24/0 byte 3");
@@ -236,7 +242,7 @@ test("SPC-4 §6.34 REPORT SUPPORTED OPERATION CODES agrees with what is carried 
   assert.deepEqual(usage, cdbUsage(Commands.read10));
   const one = (opcode: number, serviceAction?: number) =>
     cdb.reportSupportedOperationCodes(serviceAction === undefined ? { opcode } : { opcode, serviceAction });
-  assert.equal(parseCommandUsage((await run(disk, one(0x42))).data), undefined);
+  assert.equal(parseCommandUsage((await run(disk, one(0x48))).data), undefined);
   assert.ok(parseCommandUsage((await run(disk, one(0x9e, 0x10))).data));
   assert.equal(await refusal(disk, one(0x9e)), "5/24/0 byte 3");
   assert.equal(await refusal(disk, one(0x28, 1)), "5/24/0 byte 4");

@@ -26,13 +26,26 @@ export interface DiskIdentity {
   readonly naa: bigint;
 }
 
+/** Limits in blocks that page B0h announces and commands enforce. */
+export interface DiskLimits {
+  /** Of reads, writes and verifies. */
+  readonly maximumTransfer: number;
+  readonly maximumPrefetch: number;
+  readonly maximumCompareAndWrite: number;
+  readonly maximumWriteSame: number;
+  readonly maximumUnmapBlocks: number;
+  readonly maximumUnmapDescriptors: number;
+  readonly optimalUnmapGranularity: number;
+}
+
 /** What the pages say beside names. */
 export interface DiskTraits {
   readonly removable: boolean;
-  readonly hasWriteCache: boolean;
+  readonly isReadOnly: boolean;
+  /** UNMAP works, and unmapped blocks read as zeros. */
+  readonly isThin: boolean;
   readonly rotationRate: number;
-  /** Blocks; enforced. */
-  readonly maximumTransferBlocks: number;
+  readonly limits: DiskLimits;
   /** Logical blocks in a physical one. */
   readonly blocksPerPhysical: number;
 }
@@ -92,36 +105,45 @@ const pages: readonly (readonly [code: number, body: (identity: DiskIdentity, tr
   [VpdPage.DeviceIdentification, identification],
   [
     VpdPage.ExtendedInquiry,
-    (_identity, { hasWriteCache }) =>
+    (_identity, { isReadOnly }) =>
       buildExtendedInquiry({
+        // ORDERED and HEAD OF QUEUE are taken as SIMPLE, which virtio allows (1.2 §5.6.6.1), and not announced.
         simple: true,
         ordered: false,
         headOfQueue: false,
-        volatileCache: hasWriteCache,
+        volatileCache: !isReadOnly,
         maximumSenseLength: maxSenseLength,
       }),
   ],
-  [
-    VpdPage.BlockLimits,
-    (_identity, { maximumTransferBlocks, blocksPerPhysical }) =>
-      buildBlockLimits({
-        writeSameNonZero: false,
-        maximumCompareAndWrite: 0,
-        optimalGranularity: blocksPerPhysical > 1 ? blocksPerPhysical : 0,
-        maximumTransfer: maximumTransferBlocks,
-        optimalTransfer: 0,
-        maximumUnmapBlocks: 0,
-        maximumUnmapDescriptors: 0,
-        optimalUnmapGranularity: 0,
-        maximumWriteSame: 0,
-      }),
-  ],
+  [VpdPage.BlockLimits, (_identity, traits) => blockLimits(traits)],
   [VpdPage.BlockCharacteristics, (_identity, { rotationRate }) => buildBlockCharacteristics({ rotationRate })],
   [
     VpdPage.LogicalBlockProvisioning,
-    () => buildProvisioning({ unmap: false, writeSame16: false, writeSame10: false, type: 0 }),
+    (_identity, { isThin }) =>
+      buildProvisioning({
+        unmap: isThin,
+        writeSame16: isThin,
+        writeSame10: isThin,
+        readZeros: isThin,
+        type: isThin ? 2 : 0,
+      }),
   ],
 ];
+
+function blockLimits({ limits, isThin, blocksPerPhysical }: DiskTraits): Uint8Array {
+  return buildBlockLimits({
+    writeSameNonZero: true,
+    maximumCompareAndWrite: limits.maximumCompareAndWrite,
+    optimalGranularity: blocksPerPhysical > 1 ? blocksPerPhysical : 0,
+    maximumTransfer: limits.maximumTransfer,
+    optimalTransfer: 0,
+    maximumPrefetch: limits.maximumPrefetch,
+    maximumUnmapBlocks: isThin ? limits.maximumUnmapBlocks : 0,
+    maximumUnmapDescriptors: isThin ? limits.maximumUnmapDescriptors : 0,
+    optimalUnmapGranularity: isThin ? limits.optimalUnmapGranularity : 0,
+    maximumWriteSame: limits.maximumWriteSame,
+  });
+}
 
 /** A page with its header, or undefined when disks have none of that code. */
 export function diskVitalPage(code: number, identity: DiskIdentity, traits: DiskTraits): Uint8Array | undefined {

@@ -5,7 +5,8 @@ import { hexBytes, parseHexBytes } from "../bytes/index.js";
 import type { Scatter } from "../memory/index.js";
 import { type Answer, MemoryStore, type Store, StoreError } from "../storage/index.js";
 import * as cdb from "./cdb.js";
-import { Disk, type DiskOptions } from "./disk.js";
+import { Disk } from "./disk.js";
+import type { DiskOptions } from "./disk-options.js";
 import { Nexus } from "./nexus.js";
 import { type CommandResult, type RunOptions, runCommand } from "./run-command.js";
 import { describeSense, parseSense } from "./sense.js";
@@ -273,7 +274,7 @@ for (const [name, make] of [
     await run(disk, cdb.write10(0, 1), { dataOut: new Uint8Array(512) });
     assert.deepEqual(store.calls, ["write", "flush"]);
     assert.equal((await run(disk, cdb.modeSense6(8, { noBlockDescriptors: true }))).data[6], 0);
-    assert.equal((await run(disk, cdb.inquiry(64, 0x86))).data[6], 0);
+    assert.equal((await run(disk, cdb.inquiry(64, 0x86))).data[6], 1, "V_SUP: it can be switched on");
   });
 
   test(`a failing store becomes sense, store answers ${name}`, async () => {

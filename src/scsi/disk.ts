@@ -3,103 +3,111 @@ import type { Store } from "../storage/index.js";
 import { blockEntries } from "./block-commands.js";
 import type { Capacity } from "./capacity.js";
 import { type CommandEntry, CommandSet } from "./command-set.js";
-import {
-  type DiskIdentity,
-  type DiskTraits,
-  diskInquiry,
-  diskVitalPage,
-  fnv1a64,
-  locallyAssignedNaa,
-} from "./disk-identity.js";
-import { diskModePages } from "./disk-modes.js";
+import { Commands } from "./command-table.js";
+import { compareAndWriteEntry } from "./compare-and-write.js";
+import { type DiskIdentity, type DiskLimits, type DiskTraits, diskInquiry, diskVitalPage } from "./disk-identity.js";
+import { changedModes, type DiskModes, diskModePages } from "./disk-modes.js";
+import { blockSizesOf, blocksOf, checkInteger, type DiskOptions, identityOf, limitsOf } from "./disk-options.js";
+import { getLbaStatusEntry } from "./lba-status.js";
+import { logSenseEntry } from "./log-sense.js";
+import type { ResetKind } from "./logical-unit.js";
 import { DeviceSpecific, type ModeParameters } from "./mode.js";
-import { type ModeUnit, modeSenseEntries, type PageControl } from "./mode-commands.js";
+import { modeSenseEntries, type PageControl } from "./mode-commands.js";
+import { type ModeSelectUnit, modeSelectEntries } from "./mode-select.js";
+import type { Nexus } from "./nexus.js";
+import { preFetchEntries } from "./pre-fetch.js";
 import { primaryEntries } from "./primary-commands.js";
+import { RangeTurns } from "./range-turns.js";
 import { reportOpcodesEntry } from "./report-opcodes.js";
+import { reservationEntries } from "./reservation-commands.js";
+import { Reservations } from "./reservations.js";
 import { ScsiUnit } from "./scsi-unit.js";
-import { Attentions } from "./sense-codes.js";
+import { Attentions, Conditions } from "./sense-codes.js";
+import type { ScsiTask } from "./task.js";
+import { unmapEntry } from "./unmap.js";
+import { verifyEntries } from "./verify.js";
+import { writeSameEntries } from "./write-same.js";
 
-/** What a disk is like; every field has a default. */
-export interface DiskOptions {
-  /** Bytes of a logical block: a power of two within 512…65536. Default 512. */
-  readonly blockSize?: number;
-  /** Bytes of a physical block, at least a logical one: 512e is 512 and 4096. Default: the logical block. */
-  readonly physicalBlockSize?: number;
-  /** INQUIRY names, 8, 16 and 4 characters at most. */
-  readonly vendor?: string;
-  readonly product?: string;
-  readonly revision?: string;
-  /** 1…36 characters. Default: one that follows from the store's description and the order in which disks are made. */
-  readonly serial?: string;
-  /** NAA identifier, 64 bits. Default: locally assigned, from the names and the serial number. */
-  readonly naa?: bigint;
-  /** Refuses writes. Default: whether the store is read-only (such a store is never written, whatever is said here). */
-  readonly readOnly?: boolean;
-  /** RMB. Default false. */
-  readonly removable?: boolean;
-  /** False: every write is flushed before GOOD, and WCE says so. Default true. */
-  readonly writeCache?: boolean;
-  /** Revolutions per minute; 1 for none. Default 1. */
-  readonly rotationRate?: number;
-  /** Longest read or write in blocks, announced in page B0h. Default 65535. */
-  readonly maximumTransferBlocks?: number;
-  /** Whether a nexus finds 29h/00h at first. Default true. */
-  readonly powerOnAttention?: boolean;
-  /** Sense data in descriptor format (D_SENSE). Default false. */
-  readonly descriptorSense?: boolean;
-}
-
-const diskCommands = new CommandSet<Disk>([
+const fullyProvisionedEntries: readonly CommandEntry<Disk>[] = [
   ...primaryEntries,
   reportOpcodesEntry,
   ...(modeSenseEntries as readonly CommandEntry<Disk>[]),
+  ...(modeSelectEntries as readonly CommandEntry<Disk>[]),
+  ...(reservationEntries as readonly CommandEntry<Disk>[]),
   ...blockEntries,
-]);
+  ...verifyEntries,
+  ...writeSameEntries,
+  ...preFetchEntries,
+  compareAndWriteEntry,
+  getLbaStatusEntry,
+  logSenseEntry,
+];
+const thinCommands = new CommandSet<Disk>([...fullyProvisionedEntries, unmapEntry]);
+const fullyProvisionedCommands = new CommandSet<Disk>(
+  fullyProvisionedEntries.filter(({ definition }) => definition !== Commands.getLbaStatus),
+);
 
-/** Makes default serial numbers differ, since two disks with one identity look like two paths to one disk. */
-let disksWithoutSerial = 0;
-
-/** A disk with the commands of tier A and those that systems send beside them. */
-export class Disk extends ScsiUnit implements ModeUnit {
+/** A disk with the commands of tiers A and B, and those of tier C that systems send. */
+export class Disk extends ScsiUnit implements ModeSelectUnit {
   readonly kind = "disk";
+  override readonly reservations: Reservations;
   readonly store: Store;
   readonly blockSize: number;
-  /** Writes are refused. */
+  /** The store is never written. */
   readonly isReadOnly: boolean;
+  /** Writes are refused: the disk is read-only, or an initiator set SWP. */
+  isWriteProtected: boolean;
   /** Writes are durable only after SYNCHRONIZE CACHE or with FUA. */
-  readonly hasWriteCache: boolean;
+  hasWriteCache: boolean;
+  /** UNMAP is there, and WRITE SAME with UNMAP. */
+  readonly isThin: boolean;
+  readonly limits: DiskLimits;
   readonly maximumTransferBlocks: number;
+  readonly rotationRate: number;
   readonly identity: DiskIdentity;
+  /** Who writes where, for COMPARE AND WRITE. */
+  readonly turns = new RangeTurns();
   /** Number of logical blocks. */
   blocks: number;
   readonly #traits: DiskTraits;
+  readonly #defaultModes: DiskModes;
 
-  /** @throws RangeError when an option is out of range or the store holds no whole number of blocks. */
+  /**
+   * @throws RangeError when an option is out of range, the store holds no whole number of blocks, or the reservations
+   * that are kept cannot be read.
+   */
   constructor(store: Store, options: DiskOptions = {}) {
-    super(diskCommands as CommandSet<ScsiUnit>, options.powerOnAttention ?? true);
-    const blockSize = options.blockSize ?? 512;
-    const physical = options.physicalBlockSize ?? blockSize;
-    checkPowerOfTwo("block size", blockSize, 512);
-    checkPowerOfTwo("physical block size", physical, blockSize);
+    const isReadOnly = store.isReadOnly || (options.readOnly ?? false);
+    const isThin = !isReadOnly && (options.thinProvisioning ?? true);
+    const commands = isThin ? thinCommands : fullyProvisionedCommands;
+    const reservations = new Reservations(options.reservationKeeper);
+    super(commands as CommandSet<ScsiUnit>, options.powerOnAttention ?? true, reservations);
+    this.reservations = reservations;
+    const { logical, physical } = blockSizesOf(options);
     this.store = store;
-    this.blockSize = blockSize;
-    this.blocks = blocksOf(store.byteLength, blockSize);
-    this.isReadOnly = store.isReadOnly || (options.readOnly ?? false);
-    this.hasWriteCache = !this.isReadOnly && (options.writeCache ?? true);
-    this.maximumTransferBlocks = checkInteger(
-      "maximumTransferBlocks",
-      options.maximumTransferBlocks ?? 65535,
-      1,
-      2 ** 32 - 1,
-    );
-    this.senseFormat = options.descriptorSense ? "descriptor" : "fixed";
+    this.blockSize = logical;
+    this.blocks = blocksOf(store.byteLength, logical);
+    this.isReadOnly = isReadOnly;
+    this.isThin = isThin;
+    this.limits = limitsOf(options, logical);
+    this.maximumTransferBlocks = this.limits.maximumTransfer;
+    this.rotationRate = checkInteger("rotationRate", options.rotationRate ?? 1, 0, 0xfffe);
     this.identity = identityOf(store, options);
+    this.#defaultModes = {
+      hasWriteCache: !isReadOnly && (options.writeCache ?? true),
+      descriptorSense: options.descriptorSense ?? false,
+      softwareWriteProtect: false,
+    };
+    this.isWriteProtected = isReadOnly;
+    this.hasWriteCache = this.#defaultModes.hasWriteCache;
+    this.#takeModes(this.#defaultModes);
     this.#traits = {
       removable: options.removable ?? false,
-      hasWriteCache: this.hasWriteCache,
-      rotationRate: checkInteger("rotationRate", options.rotationRate ?? 1, 0, 0xfffe),
-      maximumTransferBlocks: this.maximumTransferBlocks,
-      blocksPerPhysical: physical / blockSize,
+      isReadOnly,
+      isThin,
+      rotationRate: this.rotationRate,
+      limits: this.limits,
+      blocksPerPhysical: physical / logical,
     };
   }
 
@@ -110,8 +118,8 @@ export class Disk extends ScsiUnit implements ModeUnit {
       blockSize: this.blockSize,
       physicalExponent: Math.log2(this.#traits.blocksPerPhysical),
       lowestAlignedLba: 0,
-      thinProvisioned: false,
-      unmappedReadZero: false,
+      thinProvisioned: this.isThin,
+      unmappedReadZero: this.isThin,
     };
   }
 
@@ -126,6 +134,16 @@ export class Disk extends ScsiUnit implements ModeUnit {
     this.parameterChanged(Attentions.capacityChanged);
   }
 
+  /** Ends a command that would write with what forbids it. */
+  refuseWrite(task: ScsiTask): undefined {
+    this.fail(task, this.isReadOnly ? Conditions.writeProtected : Conditions.softwareWriteProtected);
+    return undefined;
+  }
+
+  override blockAt(position: number): number {
+    return Math.floor(position / this.blockSize);
+  }
+
   override inquiryData(): Uint8Array {
     return diskInquiry(this.identity, this.#traits);
   }
@@ -137,57 +155,47 @@ export class Disk extends ScsiUnit implements ModeUnit {
   modeHeader(): Omit<ModeParameters, "pages"> {
     return {
       mediumType: 0,
-      deviceSpecific: DeviceSpecific.DpoFua | (this.isReadOnly ? DeviceSpecific.WriteProtect : 0),
+      deviceSpecific: DeviceSpecific.DpoFua | (this.isWriteProtected ? DeviceSpecific.WriteProtect : 0),
       blockDescriptor: { blocks: this.blocks, blockSize: this.blockSize },
     };
   }
 
   modePages(control: PageControl): readonly Uint8Array[] {
-    return diskModePages(control, {
-      hasWriteCache: this.hasWriteCache,
-      descriptorSense: this.senseFormat === "descriptor",
-    });
+    return diskModePages(control, control === "default" ? this.#defaultModes : this.#modes(), this.isReadOnly);
+  }
+
+  /** What was cached goes to the medium before the cache is off. Other nexuses find 2Ah/01h. */
+  selectModes(pages: readonly Uint8Array[], task: ScsiTask): undefined | Promise<void> {
+    const before = this.#modes();
+    const after = changedModes(before, pages);
+    const isSame = (Object.keys(before) as (keyof DiskModes)[]).every((name) => before[name] === after[name]);
+    if (isSame) return undefined;
+    this.#takeModes(after);
+    this.attention(Attentions.modeParametersChanged, task.nexus);
+    return before.hasWriteCache && !after.hasWriteCache ? this.store.flush() : undefined;
+  }
+
+  override reset(kind: ResetKind, nexus?: Nexus): void {
+    super.reset(kind, nexus);
+    // SPC-4 §5.8: nothing is saved, so a reset of the unit brings the defaults back.
+    if (kind !== "nexus-loss") this.#takeModes(this.#defaultModes);
   }
 
   override close(): undefined | Promise<void> {
     return this.store.close();
   }
-}
 
-function identityOf(store: Store, options: DiskOptions): DiskIdentity {
-  const vendor = checkText("vendor", options.vendor ?? "RINGSIDE", 8);
-  const product = checkText("product", options.product ?? "DISK", 16);
-  const serial = checkText("serial", options.serial ?? defaultSerial(store), 36);
-  const naa = options.naa ?? locallyAssignedNaa(vendor, product, serial);
-  if (naa < 0n || naa >= 1n << 64n) throw new RangeError(`naa must be a number of 64 bits, got ${naa}`);
-  return { vendor, product, revision: checkText("revision", options.revision ?? "0001", 4), serial, naa };
-}
-
-function defaultSerial(store: Store): string {
-  const hash = fnv1a64(`${store.description}\0${disksWithoutSerial++}`);
-  return (hash & 0xffff_ffff_ffffn).toString(16).toUpperCase().padStart(12, "0");
-}
-
-function blocksOf(byteLength: number, blockSize: number): number {
-  if (!Number.isSafeInteger(byteLength) || byteLength < blockSize || byteLength % blockSize !== 0) {
-    throw new RangeError(
-      `a disk needs a whole number of blocks of ${blockSize} bytes, the store has ${byteLength} bytes`,
-    );
+  #modes(): DiskModes {
+    return {
+      hasWriteCache: this.hasWriteCache,
+      descriptorSense: this.senseFormat === "descriptor",
+      softwareWriteProtect: this.isWriteProtected && !this.isReadOnly,
+    };
   }
-  return byteLength / blockSize;
-}
 
-function checkPowerOfTwo(name: string, value: number, least: number): void {
-  checkInteger(name, value, least, 65536);
-  if ((value & (value - 1)) !== 0) throw new RangeError(`${name} must be a power of two, got ${value}`);
-}
-
-function checkInteger(name: string, value: number, least: number, most: number): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new RangeError(`${name} must be an integer within ${least}…${most}, got ${value}`);
-}
-
-function checkText(name: string, text: string, limit: number): string {
-  if (/^[\x20-\x7e]+$/.test(text) && text.length <= limit) return text;
-  throw new RangeError(`${name} must be 1…${limit} printable ASCII characters, got "${text}"`);
+  #takeModes(modes: DiskModes): void {
+    this.hasWriteCache = modes.hasWriteCache;
+    this.senseFormat = modes.descriptorSense ? "descriptor" : "fixed";
+    this.isWriteProtected = this.isReadOnly || modes.softwareWriteProtect;
+  }
 }

@@ -68,7 +68,8 @@ test("random CDBs never throw, never leave their buffers, always end with a stat
       assert.ok(room.isIntact(), "wrote outside dataIn");
       assert.ok(out.scatter.byteLength >= task.transferredOut && room.scatter.byteLength >= task.transferredIn);
       assert.ok(task.transferredIn <= task.expectedIn && task.transferredOut <= task.expectedOut);
-      assert.ok(task.status === ScsiStatus.Good || task.status === ScsiStatus.CheckCondition);
+      const { Good, CheckCondition, ConditionMet, ReservationConflict } = ScsiStatus;
+      assert.ok(([Good, CheckCondition, ConditionMet, ReservationConflict] as number[]).includes(task.status));
       assert.equal(task.senseLength > 0, task.status === ScsiStatus.CheckCondition);
       if (task.senseLength > 0) assert.ok(parseSense(task.sense.subarray(0, task.senseLength)));
       statuses.set(task.status, (statuses.get(task.status) ?? 0) + 1);

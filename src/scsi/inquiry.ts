@@ -63,7 +63,7 @@ export interface InquiryFields {
 }
 
 /** Version descriptors of the standards that units here follow. */
-export const StandardCode = { Sam5: 0x00a0, Spc4: 0x0460, Sbc3: 0x04c0 } as const;
+export const StandardCode = { Sam5: 0x00a0, Spc4: 0x0460, Sbc3: 0x04c0, Mmc5: 0x0420 } as const;
 
 /** Builds standard INQUIRY data, 74 bytes. */
 export function buildInquiry(fields: InquiryFields): Uint8Array {

@@ -12,10 +12,24 @@ export interface AttentionCode {
 /** What was reset, from the most thorough to the least. */
 export type ResetKind = "power-on" | "bus-reset" | "unit-reset" | "nexus-loss";
 
+/** What changed at a unit, for transports to tell. */
+export type UnitChange =
+  /** A parameter (capacity, mode parameters, …): the unit attention that goes with it. */
+  | { readonly kind: "parameter"; readonly code: AttentionCode }
+  /** The medium came or went, or somebody asks for it; the unit attention, or sense, that goes with it. */
+  | { readonly kind: "medium"; readonly change: MediumChange; readonly code: AttentionCode }
+  /** The tasks of this initiator port at the unit end (PERSISTENT RESERVE OUT, PREEMPT AND ABORT). */
+  | { readonly kind: "tasks-preempted"; readonly initiatorPort: string };
+
+/** `inserted` and `removed` have happened, `eject-requested` asks the initiators to let it happen. */
+export type MediumChange = "inserted" | "removed" | "eject-requested";
+
 /** One logical unit. */
 export interface LogicalUnit {
   /** `disk`, `cd-rom`, … */
   readonly kind: string;
+  /** The medium can be changed: the unit reports `medium` changes. */
+  readonly hasRemovableMedium: boolean;
   /** Parses `task.cdb`: sets `expectedIn`, `expectedOut`, `lba`, `blocks`. Changes nothing else; never throws. */
   prepare(task: ScsiTask): void;
   /**
@@ -31,8 +45,8 @@ export interface LogicalUnit {
   clearAttention(code: AttentionCode, nexus: Nexus): void;
   /** Told by a target: whose units REPORT LUNS lists; undefined when the unit leaves its target. */
   joinTarget(inventory: LunInventory | undefined): void;
-  /** Listens to changes that a transport reports as events (capacity, medium, …). Returns the way to stop. */
-  onParameterChange(listener: (code: AttentionCode) => void): () => void;
+  /** Listens to changes that a transport reports or carries out. Returns the way to stop. */
+  onChange(listener: (change: UnitChange) => void): () => void;
   /** Closes the store. */
   close(): undefined | Promise<void>;
 }

@@ -7,6 +7,8 @@ export const ModePage = {
   Caching: 0x08,
   Control: 0x0a,
   InformationalExceptions: 0x1c,
+  /** MMC-3: CD/DVD capabilities and mechanical status. */
+  CdCapabilities: 0x2a,
   All: 0x3f,
 } as const;
 

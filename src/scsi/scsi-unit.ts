@@ -4,10 +4,11 @@
  */
 import { StoreError } from "../storage/index.js";
 import { checkCondition, invalidField } from "./check-condition.js";
-import type { CommandSet } from "./command-set.js";
-import type { AttentionCode, LogicalUnit, ResetKind } from "./logical-unit.js";
+import type { CommandSet, UnitCommand } from "./command-set.js";
+import type { AttentionCode, LogicalUnit, MediumChange, ResetKind, UnitChange } from "./logical-unit.js";
 import type { Nexus } from "./nexus.js";
 import type { LunInventory } from "./report-luns.js";
+import type { Reservations } from "./reservations.js";
 import type { SenseDetails, SenseFormat } from "./sense.js";
 import { Attentions, Conditions, type SenseCondition, SenseKey } from "./sense-codes.js";
 import { ScsiStatus, type ScsiTask } from "./task.js";
@@ -26,17 +27,21 @@ const resetAttentions: Readonly<Record<ResetKind, AttentionCode>> = {
 /** The base of every kind of unit. */
 export abstract class ScsiUnit implements LogicalUnit {
   abstract readonly kind: string;
+  readonly hasRemovableMedium: boolean = false;
   readonly #commands: CommandSet<ScsiUnit>;
   readonly attentions: UnitAttentions;
-  readonly #listeners = new Set<(code: AttentionCode) => void>();
+  readonly #listeners = new Set<(change: UnitChange) => void>();
+  /** Undefined for units that cannot be reserved. */
+  readonly reservations: Reservations | undefined;
   /** The format of sense data, D_SENSE of the control mode page. */
   senseFormat: SenseFormat = "fixed";
   /** What REPORT LUNS answers; a unit without a target knows only itself. */
   inventory: LunInventory | undefined;
 
   /** @param powerOnAttention whether a nexus finds 29h/00h at first. */
-  constructor(commands: CommandSet<ScsiUnit>, powerOnAttention: boolean) {
+  constructor(commands: CommandSet<ScsiUnit>, powerOnAttention: boolean, reservations?: Reservations) {
     this.#commands = commands;
+    this.reservations = reservations;
     this.attentions = new UnitAttentions(powerOnAttention);
   }
 
@@ -71,8 +76,13 @@ export abstract class ScsiUnit implements LogicalUnit {
       else this.fail(task, Conditions.invalidOperationCode);
       return undefined;
     }
+    const { reservations } = this;
+    if (reservations?.isRestricting === true && !reservations.allows(task.nexus, command.access, cdb)) {
+      task.status = ScsiStatus.ReservationConflict;
+      return undefined;
+    }
     if ((cdb[command.zeroByte] & command.zeroMask) !== 0) {
-      invalidField(task, this.senseFormat, command.zeroByte, 31 - Math.clz32(command.zeroMask));
+      invalidField(task, this.senseFormat, command.zeroByte, wrongBit(command, cdb));
       return undefined;
     }
     if ((cdb[command.controlByte] & naca) !== 0) {
@@ -80,11 +90,16 @@ export abstract class ScsiUnit implements LogicalUnit {
       return undefined;
     }
     try {
-      return command.execute(this, task);
+      const answer = command.execute(this, task);
+      return answer === undefined ? undefined : this.#guarded(task, answer);
     } catch (error) {
       this.storeFailed(task, error);
       return undefined;
     }
+  }
+
+  #guarded(task: ScsiTask, answer: Promise<void>): Promise<void> {
+    return answer.then(undefined, (error: unknown) => this.storeFailed(task, error));
   }
 
   /** Ends `task` with CHECK CONDITION. */
@@ -102,15 +117,28 @@ export abstract class ScsiUnit implements LogicalUnit {
     task.transferredIn = 0;
     task.transferredOut = 0;
     const what = error instanceof StoreError ? storeCondition(error.code) : Conditions.internalFailure;
-    // Only for a single block the store's error says which one it was.
-    const isLocated = what.key === SenseKey.MediumError && task.blocks === 1;
-    this.fail(task, what, isLocated ? { information: task.lba } : undefined);
+    if (what.key !== SenseKey.MediumError || !(error instanceof StoreError)) this.fail(task, what);
+    else this.fail(task, what, this.#placeOf(task, error));
+  }
+
+  /** The block where the medium failed: the one that the store names, or the only one that was asked for. */
+  #placeOf(task: ScsiTask, { position }: StoreError): SenseDetails | undefined {
+    const block = position === undefined ? undefined : this.blockAt(position);
+    if (block !== undefined && block >= task.lba && block < task.lba + task.blocks) return { information: block };
+    return task.blocks === 1 ? { information: task.lba } : undefined;
+  }
+
+  /** The logical block that holds a byte of the store; undefined for units without blocks. */
+  blockAt(_position: number): number | undefined {
+    return undefined;
   }
 
   reset(kind: ResetKind, nexus?: Nexus): void {
     const code = resetAttentions[kind];
     if (nexus !== undefined) this.attentions.queueFor(nexus, code);
     else this.attentions.queueForAll(code);
+    // SPC-2 §5.5.1: what RESERVE(6) reserved is free after a reset, and when its holder is lost.
+    this.reservations?.endLegacy(kind === "nexus-loss" ? nexus : undefined);
   }
 
   attention(code: AttentionCode, except?: Nexus): void {
@@ -125,7 +153,7 @@ export abstract class ScsiUnit implements LogicalUnit {
     this.inventory = inventory;
   }
 
-  onParameterChange(listener: (code: AttentionCode) => void): () => void {
+  onChange(listener: (change: UnitChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -133,7 +161,21 @@ export abstract class ScsiUnit implements LogicalUnit {
   /** Queues the attention for every nexus and tells the listeners. */
   protected parameterChanged(code: AttentionCode): void {
     this.attention(code);
-    for (const listener of [...this.#listeners]) listener(code);
+    this.#tell({ kind: "parameter", code });
+  }
+
+  /** Tells the listeners of the medium; an attention, if one is due, is the caller's to queue. */
+  protected mediumChanged(change: MediumChange, code: AttentionCode): void {
+    this.#tell({ kind: "medium", change, code });
+  }
+
+  /** Has the transport end the tasks of an initiator port at this unit. */
+  preemptTasks(initiatorPort: string): void {
+    this.#tell({ kind: "tasks-preempted", initiatorPort });
+  }
+
+  #tell(change: UnitChange): void {
+    for (const listener of [...this.#listeners]) listener(change);
   }
 
   abstract close(): undefined | Promise<void>;
@@ -158,4 +200,10 @@ function storeCondition(code: StoreError["code"]): SenseCondition {
     default:
       return Conditions.internalFailure;
   }
+}
+
+/** The highest bit of the wrong field (SPC-4 §4.5.2.4.2): the first field, in the table's order, that is not zero. */
+function wrongBit({ definition, zeroByte }: UnitCommand<ScsiUnit>, cdb: Uint8Array): number {
+  const masks = Object.values(definition.zero ?? {}).map(([, mask]) => mask);
+  return 31 - Math.clz32(masks.find((mask) => (cdb[zeroByte] & mask) !== 0) ?? 1);
 }

@@ -138,7 +138,9 @@ test("SBC-3 §4.5 a new capacity: 2Ah/09h for every nexus, listeners told, the n
   const nexus = new Nexus("a");
   await run(disk, cdb.testUnitReady(), nexus);
   const told: string[] = [];
-  const stop = disk.onParameterChange(({ asc, ascq }) => told.push(`${asc.toString(16)}/${ascq}`));
+  const stop = disk.onChange((change) => {
+    if (change.kind === "parameter") told.push(`${change.code.asc.toString(16)}/${change.code.ascq}`);
+  });
   disk.resized(512 * 50);
   disk.resized(512 * 50);
   assert.deepEqual(told, ["2a/9"]);

@@ -49,6 +49,12 @@ export class ScsiTask {
   /** Number of blocks. */
   blocks = 0;
 
+  /**
+   * Set by the transport when it called the task off while it was executing: what the unit has not begun of it is not
+   * carried out any more (an aborted write that waits for its turn must not overwrite what came after it).
+   */
+  isAborted = false;
+
   // Set by execute()
   status: number = ScsiStatus.Good;
   readonly sense = new Uint8Array(maxSenseLength);
@@ -73,6 +79,7 @@ export class ScsiTask {
     this.expectedOut = 0;
     this.lba = 0;
     this.blocks = 0;
+    this.isAborted = false;
     this.status = ScsiStatus.Good;
     this.senseLength = 0;
     this.transferredIn = 0;

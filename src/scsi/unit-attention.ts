@@ -13,6 +13,7 @@ export const attentionQueueLimit = 8;
 /** What waits for one nexus, most important first. */
 interface Pending {
   readonly codes: AttentionCode[];
+  readonly initiatorPort: string;
 }
 
 /** The unit attentions of one unit. */
@@ -22,7 +23,7 @@ export class UnitAttentions {
   /** Every queue that may still be alive, so that a condition reaches all of them. */
   #queues: WeakRef<Pending>[] = [];
   #lastNexus: Nexus | undefined;
-  #last: Pending = { codes: [] };
+  #last: Pending = { codes: [], initiatorPort: "" };
 
   /** @param powerOn whether a new nexus finds 29h/00h. */
   constructor(powerOn: boolean) {
@@ -55,6 +56,14 @@ export class UnitAttentions {
     insert(this.#pendingOf(nexus).codes, code);
   }
 
+  /** Queues a condition for every nexus of an initiator port. */
+  queueForPort(initiatorPort: string, code: AttentionCode): void {
+    for (const reference of this.#queues) {
+      const pending = reference.deref();
+      if (pending?.initiatorPort === initiatorPort) insert(pending.codes, code);
+    }
+  }
+
   /** Ends a condition without reporting it. */
   clear(nexus: Nexus, code: AttentionCode): void {
     const { codes } = this.#pendingOf(nexus);
@@ -70,7 +79,10 @@ export class UnitAttentions {
   #pendingOf(nexus: Nexus): Pending {
     const known = this.#byNexus.get(nexus);
     if (known !== undefined) return known;
-    const pending: Pending = { codes: this.#powerOn ? [Attentions.powerOn] : [] };
+    const pending: Pending = {
+      codes: this.#powerOn ? [Attentions.powerOn] : [],
+      initiatorPort: nexus.initiatorPort,
+    };
     this.#byNexus.set(nexus, pending);
     this.#queues = this.#queues.filter((reference) => reference.deref() !== undefined);
     this.#queues.push(new WeakRef(pending));

@@ -28,6 +28,7 @@ export interface BlockLimits {
   readonly optimalGranularity: number;
   readonly maximumTransfer: number;
   readonly optimalTransfer: number;
+  readonly maximumPrefetch: number;
   readonly maximumUnmapBlocks: number;
   readonly maximumUnmapDescriptors: number;
   readonly optimalUnmapGranularity: number;
@@ -43,6 +44,7 @@ export function buildBlockLimits(limits: BlockLimits): Uint8Array {
     optimalGranularity: limits.optimalGranularity,
     maximumTransfer: limits.maximumTransfer,
     optimalTransfer: limits.optimalTransfer,
+    maximumPrefetch: limits.maximumPrefetch,
     maximumUnmapBlocks: limits.maximumUnmapBlocks,
     maximumUnmapDescriptors: limits.maximumUnmapDescriptors,
     optimalUnmapGranularity: limits.optimalUnmapGranularity,
@@ -60,7 +62,7 @@ export function parseBlockLimits(data: Uint8Array): BlockLimits | undefined {
     0,
     "big",
   );
-  const { unmapAlignment: _alignment, reserved: _reserved, maximumPrefetch: _prefetch, ...limits } = rest;
+  const { unmapAlignment: _alignment, reserved: _reserved, ...limits } = rest;
   const largest = BigInt(Number.MAX_SAFE_INTEGER);
   return {
     ...limits,
@@ -97,6 +99,8 @@ export interface Provisioning {
   readonly writeSame16: boolean;
   /** LBPWS10: WRITE SAME(10) with UNMAP works. */
   readonly writeSame10: boolean;
+  /** LBPRZ: unmapped blocks read as zeros. */
+  readonly readZeros: boolean;
   /** 0 fully provisioned or not told, 1 resource, 2 thin. */
   readonly type: number;
 }
@@ -104,7 +108,7 @@ export interface Provisioning {
 /** The body of page B2h, 4 bytes. */
 export function buildProvisioning(fields: Provisioning): Uint8Array {
   const flags = (fields.unmap ? 0x80 : 0) | (fields.writeSame16 ? 0x40 : 0) | (fields.writeSame10 ? 0x20 : 0);
-  return Uint8Array.of(0, flags, fields.type & 7, 0);
+  return Uint8Array.of(0, flags | (fields.readZeros ? 0x04 : 0), fields.type & 7, 0);
 }
 
 /** Page B2h, or undefined. */
@@ -116,6 +120,7 @@ export function parseProvisioning(data: Uint8Array): Provisioning | undefined {
     unmap: (flags & 0x80) !== 0,
     writeSame16: (flags & 0x40) !== 0,
     writeSame10: (flags & 0x20) !== 0,
+    readZeros: (flags & 0x04) !== 0,
     type: (page.body[2] ?? 0) & 7,
   };
 }

@@ -81,7 +81,7 @@ function manage(device: VirtioScsiDevice, request: { subtype: number; lun: Uint8
       return ScsiResponse.Ok;
     case TaskManagement.NexusReset: {
       device.cancel((running) => targetOf(running.address) === targetOf(address), ScsiResponse.Reset);
-      for (const lun of target.luns()) target.unit(lun)?.reset("nexus-loss");
+      for (const lun of target.luns()) target.unit(lun)?.reset("nexus-loss", device.nexus);
       return ScsiResponse.Ok;
     }
     case TaskManagement.QueryTask:
@@ -102,8 +102,9 @@ function notify(
   const address = decodeVirtioLun(request.lun);
   const target = address === undefined ? undefined : device.bus.target(targetOf(address));
   if (address === undefined || target === undefined) return { eventActual: 0, response: ScsiResponse.BadTarget };
-  if (target.unit(lunOf(address)) === undefined) return { eventActual: 0, response: ScsiResponse.IncorrectLun };
-  const eventActual = request.eventRequested & device.asyncEvents;
+  const unit = target.unit(lunOf(address));
+  if (unit === undefined) return { eventActual: 0, response: ScsiResponse.IncorrectLun };
+  const eventActual = request.eventRequested & device.asyncEventsOf(unit);
   if (subscribe) {
     if (eventActual === 0) device.subscriptions.delete(address);
     else device.subscriptions.set(address, eventActual);

@@ -6,7 +6,6 @@ import type { Endianness } from "../../bytes/index.js";
 import { ProtocolError } from "../../errors/index.js";
 import type { CommandFault, FaultHook, Observer } from "../../observe/index.js";
 import {
-  type BusEvent,
   buildSense,
   decodeVirtioLun,
   describeCdb,
@@ -21,11 +20,13 @@ import {
 } from "../../scsi/index.js";
 import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { tellBusEvent } from "./device-bus-events.js";
 import { answerControl } from "./device-control.js";
 import { DeviceRequest } from "./device-request.js";
 import { observeAnswer, observeCommand, unitName } from "./device-trace.js";
 import { type EventLimit, EventQueue } from "./event-queue.js";
 import {
+  AsyncEvent,
   defaultCdbSize,
   defaultSenseSize,
   eventStructure,
@@ -36,7 +37,6 @@ import {
   ScsiResponse,
   scsiConfig,
   scsiFeatures,
-  TransportResetReason,
   virtioScsiId,
 } from "./protocol.js";
 
@@ -58,8 +58,16 @@ export interface VirtioScsiOptions {
   hotplug?: boolean;
   /** How many events may be reported. Default a burst of 64 and 1000 a second. */
   eventLimit?: EventLimit;
-  /** Asynchronous notifications (`AsyncEvent` bits) that units can be asked for. Default 0. */
+  /**
+   * Asynchronous notifications (`AsyncEvent` bits) that every unit can be asked for. Default: those that units have,
+   * which are media changes where the medium can be removed.
+   */
   asyncEvents?: number;
+  /**
+   * Who the driver is to the units: reservations belong to this name, over restarts too. Adapters that share a unit need
+   * different names. Default `virtio-scsi`.
+   */
+  initiatorName?: string;
   observer?: Observer | undefined;
   faults?: FaultHook | undefined;
 }
@@ -81,9 +89,9 @@ export class VirtioScsiDevice implements DeviceType {
   readonly running = new Set<DeviceRequest>();
   /** Notifications subscribed to, by unit address. */
   readonly subscriptions = new Map<number, number>();
-  readonly asyncEvents: number;
+  /** The driver, to units. */
+  readonly nexus: Nexus;
   readonly #options: VirtioScsiOptions;
-  readonly #nexus = new Nexus("virtio-scsi");
   #stopListening: () => void = () => {};
   #host!: DeviceHost;
   #events!: EventQueue;
@@ -94,7 +102,7 @@ export class VirtioScsiDevice implements DeviceType {
     const { requestQueues = 1, queueSize = 256, hotplug = true, inout = false } = options;
     const { INOUT, HOTPLUG, CHANGE } = scsiFeatures;
     this.bus = bus;
-    this.asyncEvents = options.asyncEvents ?? 0;
+    this.nexus = new Nexus(options.initiatorName ?? "virtio-scsi");
     this.features = (inout ? featureSet(INOUT) : 0n) | (hotplug ? featureSet(HOTPLUG, CHANGE) : 0n);
     this.queueSizes = new Array<number>(ScsiQueue.FirstRequest + requestQueues).fill(queueSize);
     this.#options = options;
@@ -102,7 +110,7 @@ export class VirtioScsiDevice implements DeviceType {
 
   attach(host: DeviceHost): void {
     this.#host = host;
-    this.#stopListening = this.bus.onEvent((event) => this.#busEvent(event));
+    this.#stopListening = this.bus.onEvent((event) => tellBusEvent(this, this.#host, this.#events, event));
     this.#events = new EventQueue(host, this.#options.eventLimit ?? { burst: 64, perSecond: 1000 });
   }
 
@@ -153,15 +161,25 @@ export class VirtioScsiDevice implements DeviceType {
     else this.#forget((request) => request.queue.index === index);
   }
 
+  keepsChains(index: number): boolean {
+    return index === ScsiQueue.Event;
+  }
+
   /** Gives requests up: what comes late from a store finds no memory to write to. */
   #forget(matches: (request: DeviceRequest) => boolean): void {
     for (const request of this.running) {
       if (!matches(request)) continue;
       this.running.delete(request);
       request.state = "cancelled";
+      request.task.isAborted = true;
       request.chain.readable.clear();
       request.chain.writable.clear();
     }
+  }
+
+  /** The asynchronous notifications (`AsyncEvent` bits) that a unit has. */
+  asyncEventsOf(unit: LogicalUnit): number {
+    return this.#options.asyncEvents ?? (unit.hasRemovableMedium ? AsyncEvent.MediaChange : 0);
   }
 
   /** Tells the driver of an asynchronous notification (`AsyncEvent` bits), if it subscribed to it. */
@@ -178,6 +196,7 @@ export class VirtioScsiDevice implements DeviceType {
       if (!matches(request)) continue;
       this.running.delete(request);
       request.state = "cancelled";
+      request.task.isAborted = true;
       request.task.senseLength = 0;
       this.#writeResponse(request, response, 0, ScsiStatus.Good);
       request.queue.retire(request.chain, responseHeader.size);
@@ -261,7 +280,7 @@ export class VirtioScsiDevice implements DeviceType {
     const { task, chain, header } = request;
     const { readable, writable } = chain;
     const address = decodeVirtioLun(header, 0);
-    task.begin(this.#nexus, readable, writable);
+    task.begin(this.nexus, readable, writable);
     if (address === undefined) return ScsiResponse.BadTarget;
     request.address = address;
     const unit = this.bus.lookup(address);
@@ -363,34 +382,5 @@ export class VirtioScsiDevice implements DeviceType {
     if (response === undefined) return;
     this.#respond(request, response);
     if (request.queue.publish()) this.#host.signal(request.queue.index);
-  }
-
-  #busEvent(event: BusEvent): void {
-    const address = unitAddress(event.target, event.lun);
-    const lun = encodeVirtioLun(address);
-    switch (event.kind) {
-      case "unit-added":
-        if (this.#host.has(scsiFeatures.HOTPLUG)) {
-          this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Rescan);
-        }
-        return;
-      case "unit-removed":
-        this.cancel((request) => request.address === address, ScsiResponse.TargetFailure);
-        this.subscriptions.delete(address);
-        if (this.#host.has(scsiFeatures.HOTPLUG)) {
-          this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Removed);
-        }
-        return;
-      case "reset":
-        // HARD needs no feature (0.9.5 appendix I).
-        this.cancel((request) => request.address === address, ScsiResponse.Reset);
-        this.#events.report(ScsiEvent.TransportReset, lun, TransportResetReason.Hard);
-        return;
-      case "parameter-changed":
-        if (this.#host.has(scsiFeatures.CHANGE)) {
-          this.#events.report(ScsiEvent.ParameterChange, lun, event.code.asc | (event.code.ascq << 8));
-        }
-        return;
-    }
   }
 }
