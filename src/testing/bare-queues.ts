@@ -91,9 +91,16 @@ export class BareQueues implements DeviceHost {
   /**
    * Makes a chain available, without telling the device.
    * @param cuts where the readable part is cut into descriptors, ascending.
+   * @param writableCuts as `cuts`, for the writable part.
    * @throws RangeError when the ring is full.
    */
-  submit(index: number, readable: Uint8Array, writable: number, cuts: readonly number[] = []): Submission {
+  submit(
+    index: number,
+    readable: Uint8Array,
+    writable: number,
+    cuts: readonly number[] = [],
+    writableCuts: readonly number[] = [],
+  ): Submission {
     const pieces = new ChainPieces();
     const block = this.dma.allocate(readable.length + writable + 1);
     blockBytes(block).set(readable);
@@ -102,7 +109,11 @@ export class BareQueues implements DeviceHost {
       if (to > from) pieces.addReadable(block.address + from, to - from);
       from = to;
     }
-    if (writable > 0) pieces.addWritable(block.address + readable.length, writable);
+    from = 0;
+    for (const to of [...writableCuts, writable]) {
+      if (to > from) pieces.addWritable(block.address + readable.length + from, to - from);
+      from = to;
+    }
     const submission = { done: false, written: 0, answer: answerOf(block, readable.length, writable) };
     if (!this.#drivers[index].add(pieces, submission)) throw new RangeError(`queue ${index} is full`);
     this.#drivers[index].publish();
@@ -129,8 +140,14 @@ export class BareQueues implements DeviceHost {
   }
 
   /** Sends one chain and looks for its answer. */
-  send(index: number, readable: Uint8Array, writable: number, cuts: readonly number[] = []): Submission {
-    const submission = this.submit(index, readable, writable, cuts);
+  send(
+    index: number,
+    readable: Uint8Array,
+    writable: number,
+    cuts: readonly number[] = [],
+    writableCuts: readonly number[] = [],
+  ): Submission {
+    const submission = this.submit(index, readable, writable, cuts, writableCuts);
     this.notify(index);
     return submission;
   }
