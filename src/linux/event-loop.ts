@@ -70,12 +70,18 @@ export function watchEvent(descriptor: number, onEvent: () => void): Watch {
   };
 }
 
+/** A wait for one time, that can be begun again. */
+export interface ReadableWatch extends Watch {
+  /** Waits (again). Nothing happens when it waits already. */
+  arm(): void;
+}
+
 /**
- * Calls `onReadable` whenever a socket has something to receive, to accept or is at its end, again and again until
- * everything is received or the watch is closed. About 30 µs each time: for control connections, not for data.
+ * Calls `onReadable` once, after each `arm`, when a socket has something to receive or to accept or is at its end. About
+ * 30 µs each time: for control connections, not for data.
  * @throws SystemCallError
  */
-export function watchReadable(descriptor: number, onReadable: () => void): Watch {
+export function watchReadable(descriptor: number, onReadable: () => void): ReadableWatch {
   const epoll: number = epollCreate()(closeOnExec);
   if (epoll < 0) throw systemCallError("epoll_create1");
   const event = new Uint8Array(12);
@@ -86,21 +92,21 @@ export function watchReadable(descriptor: number, onReadable: () => void): Watch
     throw error;
   }
   let socket: Socket | undefined;
-  const wait = () => {
-    socket = nodeSocket(epoll);
-    socket.on("error", () => {
-      if (socket === undefined) return;
-      socket = undefined;
-      onReadable();
-      if (open && socket === undefined) wait();
-    });
-  };
-  let open = true;
-  wait();
+  let isOpen = true;
   return {
+    arm() {
+      if (!isOpen || socket !== undefined) return;
+      const waiting = nodeSocket(epoll);
+      socket = waiting;
+      waiting.on("error", () => {
+        if (socket !== waiting) return;
+        socket = undefined;
+        onReadable();
+      });
+    },
     close() {
-      if (!open) return;
-      open = false;
+      if (!isOpen) return;
+      isOpen = false;
       socket?.destroy();
       socket = undefined;
       closeDescriptor(epoll);

@@ -111,6 +111,12 @@ export class UnixSocket {
     return this.#waiter.wait(pollEvents.readable, milliseconds);
   }
 
+  /** True when the peer takes something within `milliseconds`, or is gone. */
+  isWritable(milliseconds = 0): boolean {
+    this.#checkOpen("poll");
+    return this.#waiter.wait(pollEvents.writable, milliseconds);
+  }
+
   /** Closes the connection. May be called again. */
   close(): void {
     if (this.#descriptor < 0) return;
@@ -128,8 +134,17 @@ export class UnixListener {
   #descriptor: number;
   readonly #waiter: DescriptorWaiter;
 
-  /** @throws SystemCallError (`EADDRINUSE`, `EACCES` …), RangeError for a long path. */
-  constructor(path: string, backlog = 8) {
+  /**
+   * @param place a path to listen on, or a descriptor that listens already: it is taken over.
+   * @throws SystemCallError (`EADDRINUSE`, `EACCES` …), RangeError for a long path.
+   */
+  constructor(place: string | number, backlog = 8) {
+    if (typeof place === "number") {
+      this.#descriptor = place;
+      this.#waiter = new DescriptorWaiter(place);
+      return;
+    }
+    const path = place;
     const address = socketAddress(path);
     const descriptor = openSocket();
     const call =
@@ -145,6 +160,11 @@ export class UnixListener {
     }
     this.#descriptor = descriptor;
     this.#waiter = new DescriptorWaiter(descriptor);
+  }
+
+  /** The file descriptor, for other calls; -1 once closed. */
+  get descriptor(): number {
+    return this.#descriptor;
   }
 
   /** The next connection, or undefined when none came within `milliseconds`. @throws SystemCallError */

@@ -36,6 +36,11 @@ export interface DeviceType {
    * it still has in flight of a queue that is stopped is its own to mind.
    */
   resetQueue?(index: number): void;
+  /**
+   * Whether chains of this queue are kept until there is something to tell (events): stopping the queue then does not
+   * wait for them, and the driver gets them back unused. Default false.
+   */
+  keepsChains?(index: number): boolean;
 }
 
 /** What a device type gets from its transport. */

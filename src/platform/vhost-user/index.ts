@@ -1,0 +1,5 @@
+export * from "./back-end-system.js";
+export * from "./connection.js";
+export * from "./front-end-system.js";
+export * from "./open-front-end.js";
+export * from "./server.js";

@@ -1,0 +1,215 @@
+/**
+ * The simplest data plane: a device type on the event loop. Every kick is an event of the loop, requests are carried
+ * out where all else is.
+ */
+import type { Endianness } from "../../bytes/index.js";
+import type { ProtocolError, ViolationCode } from "../../errors/index.js";
+import type { Observer } from "../../observe/index.js";
+import type { QueueDevice } from "../../virtqueue/index.js";
+import type { DeviceHost, DeviceType } from "../device-type.js";
+import { hasFeature } from "../features.js";
+import { openRing } from "./open-ring.js";
+import type { QueueRunner, RingPlace, RingSetup, RunnerEvents, RunningRing } from "./queue-runner.js";
+import type { DeviceRing } from "./tracked-queue.js";
+
+/** Event descriptors, as the event loop knows them. */
+export interface EventSystem {
+  /** Calls `onEvent` whenever the descriptor was signalled, until it is closed. */
+  watch(descriptor: number, onEvent: () => void): { close(): void };
+  signal(descriptor: number): void;
+}
+
+/** How the event loop serves a device. */
+export interface EventLoopRunnerOptions {
+  events: EventSystem;
+  /** How long a queue that is stopped waits for its requests, in milliseconds. They are given up after it. Default 30 s. */
+  patience?: number;
+  observer?: Observer | undefined;
+}
+
+const defaultPatience = 30_000;
+/** Between looks at a ring whose front end does not kick, in milliseconds. */
+const pollInterval = 1;
+
+export class EventLoopRunner implements QueueRunner, DeviceHost {
+  readonly type: DeviceType;
+  /** How often each rule was broken in rings and requests. */
+  readonly violations = new Map<ViolationCode, number>();
+  endianness: Endianness = "little";
+  readonly #options: EventLoopRunnerOptions;
+  readonly #rings: (LoopRing | undefined)[] = [];
+  #events: RunnerEvents | undefined;
+  #features = 0n;
+
+  constructor(type: DeviceType, options: EventLoopRunnerOptions) {
+    this.type = type;
+    this.#options = options;
+    type.attach(this);
+  }
+
+  // What the control plane asks
+
+  connect(events: RunnerEvents): void {
+    this.#events = events;
+  }
+
+  start(setup: RingSetup): RunningRing {
+    const { index, features, endianness } = setup;
+    const queue = openRing(setup, this.#options.observer);
+    this.endianness = endianness;
+    if (features !== this.#features) {
+      this.#features = features;
+      this.type.featuresChanged?.();
+    }
+    const ring = new LoopRing(this.type, queue, setup, this.#options, () => {
+      if (this.#rings[index] === ring) this.#rings[index] = undefined;
+    });
+    this.#rings[index] = ring;
+    ring.resume();
+    return ring;
+  }
+
+  reset(): void {
+    this.#features = 0n;
+    this.type.reset();
+    this.type.featuresChanged?.();
+  }
+
+  // What the device type asks
+
+  has(feature: number): boolean {
+    return hasFeature(this.#features, feature);
+  }
+
+  queue(index: number): QueueDevice | undefined {
+    return this.#rings[index]?.queue;
+  }
+
+  signal(index: number): void {
+    this.#rings[index]?.signal();
+  }
+
+  configChanged(): void {
+    this.#events?.configChanged();
+  }
+
+  fail(error: ProtocolError): void {
+    this.count(error.code);
+    if (error.queue !== undefined) this.#events?.ringFailed(error.queue, error);
+  }
+
+  count(code: ViolationCode): void {
+    this.violations.set(code, (this.violations.get(code) ?? 0) + 1);
+  }
+}
+
+/** One queue on the event loop. */
+class LoopRing implements RunningRing {
+  readonly queue: DeviceRing;
+  readonly #type: DeviceType;
+  readonly #index: number;
+  readonly #events: EventSystem;
+  readonly #patience: number;
+  readonly #ended: () => void;
+  #kick: number | undefined;
+  #call: number | undefined;
+  #watch: { close(): void } | undefined;
+  #isPaused = true;
+
+  constructor(
+    type: DeviceType,
+    queue: DeviceRing,
+    setup: RingSetup,
+    options: EventLoopRunnerOptions,
+    ended: () => void,
+  ) {
+    this.queue = queue;
+    this.#type = type;
+    this.#index = setup.index;
+    this.#events = options.events;
+    this.#patience = options.patience ?? defaultPatience;
+    this.#ended = ended;
+    this.#kick = setup.kick;
+    this.#call = setup.call;
+  }
+
+  signal(): void {
+    if (this.#call !== undefined) this.#events.signal(this.#call);
+  }
+
+  setCall(call: number | undefined): void {
+    this.#call = call;
+  }
+
+  setKick(kick: number | undefined): void {
+    this.#kick = kick;
+    if (this.#isPaused) return;
+    this.#unwatch();
+    this.resume();
+  }
+
+  move(place: RingPlace, released: () => void): void {
+    this.queue.move(place.memory, place.addresses);
+    if (this.#busy() === 0) released();
+    else void this.#drained().then(released);
+    if (!this.#isPaused) this.#type.notified(this.#index);
+  }
+
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    this.#unwatch();
+    await this.#drained();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#watch ??= this.#kick === undefined ? this.#poll() : this.#events.watch(this.#kick, () => this.#kicked());
+    // What was made available before anybody waited is not announced again.
+    this.#type.notified(this.#index);
+  }
+
+  async stop(): Promise<number> {
+    await this.pause();
+    // Buffers that the device type keeps for later go back to the driver: they were the last to be popped.
+    const base = (this.queue.nextAvailable - this.queue.inFlight) & 0xffff;
+    this.queue.giveBack?.();
+    this.#end();
+    return base;
+  }
+
+  async abandon(): Promise<void> {
+    this.queue.abandon();
+    await this.pause();
+    this.#end();
+  }
+
+  #end(): void {
+    this.queue.abandon();
+    this.#type.resetQueue?.(this.#index);
+    this.#ended();
+  }
+
+  #kicked(): void {
+    if (!this.#isPaused) this.#type.notified(this.#index);
+  }
+
+  #poll(): { close(): void } {
+    const timer = setInterval(() => this.#kicked(), pollInterval);
+    return { close: () => clearInterval(timer) };
+  }
+
+  #unwatch(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+  }
+
+  /** Requests that are being carried out. */
+  #busy(): number {
+    return this.#type.keepsChains?.(this.#index) === true ? 0 : this.queue.inFlight;
+  }
+
+  async #drained(): Promise<void> {
+    const deadline = Date.now() + this.#patience;
+    while (this.#busy() > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
