@@ -33,8 +33,8 @@ function featuresOf({ medium, isDvd }: DriveState): readonly Feature[] {
     },
     // Core: interface standard 1, SCSI family; device busy events are not told.
     { code: 0x0001, version: 2, persistent: true, current: true, data: [0, 0, 0, 1, 0, 0, 0, 0] },
-    // Removable medium: tray, eject, lock.
-    { code: 0x0003, version: 0, persistent: true, current: true, data: [0x29, 0, 0, 0] },
+    // Removable medium: a tray that opens, closes and can be locked.
+    { code: 0x0003, version: 2, persistent: true, current: true, data: [0x39, 0, 0, 0] },
     // Random readable: blocks of 2048 bytes, one at a time, no error recovery page to speak of.
     { code: 0x0010, version: 0, persistent: false, current: hasMedium, data: [0, 0, 8, 0, 0, 1, 0, 0] },
     // CD read: no CD-text, no C2 errors.

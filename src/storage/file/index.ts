@@ -1,3 +1,4 @@
+export * from "./durable-text.js";
 export * from "./file-store.js";
 export * from "./image-error.js";
 export * from "./open-image.js";
