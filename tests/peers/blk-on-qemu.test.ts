@@ -30,7 +30,7 @@ interface Case {
   readonly mode: NonNullable<QemuAdapter["mode"]>;
   readonly prefer: OpenAdapterOptions["prefer"];
   /** What the driver should find itself on. */
-  readonly kind: "pci-legacy" | "pci-modern";
+  readonly kind: "pci-legacy" | "pci-modern" | "mmio-legacy" | "mmio";
   readonly interrupts: string;
 }
 
@@ -43,6 +43,10 @@ const cases: readonly Case[] = [
   { board: "pegasos2", mode: "legacy", prefer: "intx", kind: "pci-legacy", interrupts: "intx" },
   { board: "amigaone", mode: "legacy", prefer: "intx", kind: "pci-legacy", interrupts: "intx" },
   { board: "amigaone", mode: "transitional", prefer: "intx", kind: "pci-modern", interrupts: "intx" },
+  { board: "riscv-virt", mode: "legacy", prefer: "intx", kind: "mmio-legacy", interrupts: "line" },
+  { board: "riscv-virt", mode: "modern", prefer: "intx", kind: "mmio", interrupts: "line" },
+  { board: "arm-virt", mode: "legacy", prefer: "intx", kind: "mmio-legacy", interrupts: "line" },
+  { board: "arm-virt", mode: "modern", prefer: "intx", kind: "mmio", interrupts: "line" },
 ];
 
 const imageSize = 8 << 20;
@@ -109,7 +113,7 @@ for (const each of cases) {
       assert.equal(driver.info.blockSize, 512);
       assert.equal(driver.info.isReadOnly, false);
       assert.ok(driver.info.features.includes("FLUSH") && driver.info.features.includes("SEG_MAX"));
-      assert.equal(driver.info.features.includes("VERSION_1"), each.kind === "pci-modern");
+      assert.equal(driver.info.features.includes("VERSION_1"), !each.kind.endsWith("legacy"));
       assert.equal(await driver.identify(), "ringside-test-serial");
       const whole = new Uint8Array(imageSize);
       await driver.readSectors(0, whole);

@@ -23,7 +23,7 @@ interface Case {
   readonly mode: QemuAdapter["mode"];
   readonly prefer: OpenAdapterOptions["prefer"];
   /** What the driver should find itself on. */
-  readonly kind: "pci-legacy" | "pci-modern";
+  readonly kind: "pci-legacy" | "pci-modern" | "mmio-legacy" | "mmio";
   readonly interrupts: string;
 }
 
@@ -36,6 +36,10 @@ const cases: readonly Case[] = [
   { board: "pegasos2", mode: "legacy", prefer: "intx", kind: "pci-legacy", interrupts: "intx" },
   { board: "amigaone", mode: "legacy", prefer: "intx", kind: "pci-legacy", interrupts: "intx" },
   { board: "amigaone", mode: "transitional", prefer: "intx", kind: "pci-modern", interrupts: "intx" },
+  { board: "riscv-virt", mode: "legacy", prefer: "intx", kind: "mmio-legacy", interrupts: "line" },
+  { board: "riscv-virt", mode: "modern", prefer: "intx", kind: "mmio", interrupts: "line" },
+  { board: "arm-virt", mode: "legacy", prefer: "intx", kind: "mmio-legacy", interrupts: "line" },
+  { board: "arm-virt", mode: "modern", prefer: "intx", kind: "mmio", interrupts: "line" },
 ];
 
 const imageSize = 8 << 20;

@@ -178,11 +178,10 @@ test("R-1408, mmio-driver-12, 13, 21 to 23: reads what happened, handles it, the
     assert.deepEqual(lines.splice(0), ["read interruptStatus", ...queues, "write interruptAck 0x1", ...queues]);
     device.core.configChanged();
     await machine.idle(50);
-    const generation = version === 2 ? ["read configGeneration"] : [];
-    const again = version === 1 ? ["config"] : [];
-    assert.deepEqual(lines, [
-      ...["read interruptStatus", ...generation, "config", "write interruptAck 0x2", ...generation, ...again],
-    ]);
+    // Version 1 has no generation that would tell of a change between a look and the acknowledgement.
+    const ack = "write interruptAck 0x2";
+    const generation = "read configGeneration";
+    assert.deepEqual(lines.slice(1), version === 1 ? [ack, "config"] : [generation, "config", ack, generation]);
     assert.equal(device.lineRaised, false);
     await link.close();
     await machine.close();

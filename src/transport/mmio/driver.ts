@@ -241,24 +241,26 @@ export class MmioTransport implements DriverTransport {
 
   /**
    * Reads what happened, handles it, then acknowledges (R-1408, mmio-driver-21 to 23). What came between the handling
-   * and the acknowledgement raises no further interrupt, so both are looked at once more.
+   * and the acknowledgement raises no further interrupt, so rings are looked at once more, and the configuration if its
+   * generation moved on. Version 1 has no generation: there the configuration is looked at behind the acknowledgement.
    */
   #interrupt(queues: number, handlers: InterruptHandlers): void {
     const pending = this.#registers.read32(r.interruptStatus.offset) & (IsrStatus.Queue | IsrStatus.Config);
     if (pending === 0) return;
-    const hasConfig = (pending & IsrStatus.Config) !== 0;
-    const generation = hasConfig ? this.configGeneration() : 0;
-    this.#handle(pending, queues, handlers);
+    const isConfig = (pending & IsrStatus.Config) !== 0;
+    const isQueue = (pending & IsrStatus.Queue) !== 0;
+    const generation = isConfig ? this.configGeneration() : 0;
+    if (isConfig && !this.isLegacy) handlers.config();
+    if (isQueue) this.#handleQueues(queues, handlers);
     this.#registers.write32(r.interruptAck.offset, pending);
     // A driver that took itself off meanwhile is not called any more.
     if (this.#detach === undefined) return;
-    const again = hasConfig && (this.isLegacy || this.configGeneration() !== generation);
-    this.#handle(again ? pending : pending & IsrStatus.Queue, queues, handlers);
+    if (isConfig && (this.isLegacy || this.configGeneration() !== generation)) handlers.config();
+    if (isQueue) this.#handleQueues(queues, handlers);
   }
 
-  #handle(pending: number, queues: number, handlers: InterruptHandlers): void {
-    if ((pending & IsrStatus.Config) !== 0) handlers.config();
-    if ((pending & IsrStatus.Queue) !== 0) for (let queue = 0; queue < queues; queue++) handlers.queue(queue);
+  #handleQueues(queues: number, handlers: InterruptHandlers): void {
+    for (let queue = 0; queue < queues; queue++) handlers.queue(queue);
   }
 }
 

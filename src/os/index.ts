@@ -1,0 +1,1 @@
+export * from "./xv6/index.js";
