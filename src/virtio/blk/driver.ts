@@ -4,10 +4,12 @@
  * limits.
  */
 import { DeviceError, UnsupportedError } from "../../errors/index.js";
+import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
 import { type Patience, type RequestAborted, RequestDriver } from "../driver-base/index.js";
 import { type BlkInfo, readBlkInfo } from "./driver-info.js";
+import { type PacketResult, packetAnswerLength, parsePacketAnswer } from "./driver-packet.js";
 import { encodeRanges, type SectorRange, splitRanges } from "./driver-ranges.js";
 import { BlkRequest } from "./driver-request.js";
 import {
@@ -61,6 +63,12 @@ export class BlkRequestError extends DeviceError {
     this.type = type;
     this.status = status;
   }
+}
+
+/** A buffer that goes with a request. */
+interface Lending {
+  readonly bytes: Uint8Array;
+  readonly direction: "to-device" | "from-device";
 }
 
 /** All features that the driver half knows; BARRIER and SCSI of 0.9.5 only when asked for. */
@@ -165,13 +173,13 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   async flushCache(options: BlkOptions = {}): Promise<void> {
     // Without the feature there is nothing to flush: every write was durable when it ended.
     if (!this.link.has(blkFeatures.FLUSH)) return;
-    await this.#simple(BlkType.Flush, undefined, options);
+    await this.#simple(BlkType.Flush, [], options);
   }
 
   /** The device's name, at most 20 characters. @throws BlkRequestError */
   async identify(options: BlkOptions = {}): Promise<string> {
     const bytes = new Uint8Array(blkIdLength);
-    await this.#simple(BlkType.GetId, { bytes, direction: "from-device" }, options);
+    await this.#simple(BlkType.GetId, [{ bytes, direction: "from-device" }], options);
     const end = bytes.indexOf(0);
     return String.fromCharCode(...bytes.subarray(0, end < 0 ? blkIdLength : end)).trimEnd();
   }
@@ -196,6 +204,28 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     if (limits === undefined) throw new UnsupportedError("the device has no WRITE_ZEROES");
     const flags = options.unmap === true ? unmapFlag : 0;
     await this.#rangeRequests(BlkType.WriteZeroes, ranges, limits, flags, options);
+  }
+
+  /**
+   * One SCSI packet command of 0.9.5; take the SCSI feature for it. `data` has at most one direction.
+   * @throws UnsupportedError where the feature was not negotiated, BlkRequestError
+   */
+  async executeScsi(
+    cdb: Uint8Array,
+    data: { readonly dataOut?: Uint8Array; readonly dataIn?: Uint8Array } = {},
+    options: BlkOptions = {},
+  ): Promise<PacketResult> {
+    if (!this.link.has(blkFeatures.SCSI)) throw new UnsupportedError("the device takes no SCSI commands");
+    const tail = new Uint8Array(packetAnswerLength);
+    const { dataOut = new Uint8Array(0), dataIn = new Uint8Array(0) } = data;
+    const out = [cdb, dataOut].filter(({ length }) => length > 0);
+    const back = [dataIn, tail].filter(({ length }) => length > 0);
+    const buffers: Lending[] = [
+      ...out.map((bytes) => ({ bytes, direction: "to-device" as const })),
+      ...back.map((bytes) => ({ bytes, direction: "from-device" as const })),
+    ];
+    await this.#simple(BlkType.ScsiCommand, buffers, options);
+    return parsePacketAnswer(tail, this.link.transport.endianness);
   }
 
   /** Switches the write cache. @throws UnsupportedError without CONFIG_WCE */
@@ -260,20 +290,23 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     }
   }
 
-  /** One request with at most one buffer. */
-  async #simple(
-    type: number,
-    data: { readonly bytes: Uint8Array; readonly direction: "to-device" | "from-device" } | undefined,
-    options: BlkOptions,
-  ): Promise<void> {
-    const buffers = data === undefined ? [] : [this.link.transport.dma.share(data.bytes, data.direction)];
+  /** One request with these buffers: first those for the device, then those from it. */
+  async #simple(type: number, data: readonly Lending[], options: BlkOptions): Promise<void> {
+    const buffers: SharedBuffer[] = [];
     const request = this.acquireRequest();
     request.setHeader(type, 0);
-    for (const { segments, direction } of buffers) {
-      for (const { address, length } of segments) {
-        if (direction === "to-device") request.addOut(address, length);
-        else request.addIn(address, length);
+    try {
+      for (const { bytes, direction } of data) buffers.push(this.link.transport.dma.share(bytes, direction));
+      for (const { segments, direction } of buffers) {
+        for (const { address, length } of segments) {
+          if (direction === "to-device") request.addOut(address, length);
+          else request.addIn(address, length);
+        }
       }
+    } catch (error) {
+      this.unshare(buffers);
+      this.releaseRequest(request);
+      throw error;
     }
     await this.#sendRequest(
       request,
@@ -294,7 +327,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     for (const { sector, sectors } of ranges) this.#checkSectors(sector, sectors);
     const { endianness } = this.link.transport;
     const requests = splitRanges(ranges, limits).map((some) => encodeRanges(some, flags, endianness));
-    await everyOne(requests.map((bytes) => this.#simple(type, { bytes, direction: "to-device" }, options)));
+    await everyOne(requests.map((bytes) => this.#simple(type, [{ bytes, direction: "to-device" }], options)));
   }
 
   #sendRequest(

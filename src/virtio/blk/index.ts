@@ -1,8 +1,10 @@
+export { RequestAborted } from "../driver-base/index.js";
 export * from "./blk-blocks.js";
 export * from "./device.js";
 export * from "./device-options.js";
 export * from "./driver.js";
 export * from "./driver-info.js";
+export * from "./driver-packet.js";
 export * from "./driver-ranges.js";
 export * from "./driver-request.js";
 export * from "./protocol.js";

@@ -55,16 +55,21 @@ export function splitTransfer(
   };
   for (const segment of segments) {
     for (let done = 0; done < segment.length; ) {
-      if (part.length >= limits.segMax || byteLength >= limits.maxBytes) {
-        const whole = wholeLength(Math.min(byteLength, limits.maxBytes), granule);
+      const address = segment.address + done;
+      const last = part.at(-1);
+      const room = Math.min(segment.length - done, limits.maxBytes - byteLength);
+      const isNext = last !== undefined && last.address + last.length === address && last.length < limits.sizeMax;
+      if (room === 0 || (!isNext && part.length >= limits.segMax)) {
+        const whole = wholeLength(byteLength, granule);
         if (whole === 0) {
           throw new RangeError(`${sectorSize} bytes lie in more than ${limits.segMax} pieces that the device takes`);
         }
         part = end(whole);
         continue;
       }
-      const length = Math.min(segment.length - done, limits.sizeMax, limits.maxBytes - byteLength);
-      part.push({ address: segment.address + done, length });
+      const length = Math.min(room, limits.sizeMax - (isNext ? last.length : 0));
+      if (isNext) part[part.length - 1] = { address: last.address, length: last.length + length };
+      else part.push({ address, length });
       byteLength += length;
       done += length;
     }
