@@ -54,6 +54,7 @@ const typeNames: Readonly<Record<number, Xv6Inode["type"]>> = {
   [Xv6InodeType.Device]: "device",
 };
 
+/** A file system that was opened. */
 export class Xv6FileSystem {
   readonly superblock: StructValue<typeof xv6Superblock>;
   readonly #reader: Xv6BlockReader;

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findVirtioAdapters, openAdapter, pciBoards } from "../../machine/index.js";
+import { findVirtioAdapters, openAdapter, pc, pciBoards, riscvVirt, withMmioWindows } from "../../machine/index.js";
 import { cdb, Disk, ScsiBus, unitAddress } from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
+import { parseMmioWindows } from "../../transport/index.js";
 import { VirtioScsiDevice, VirtioScsiDriver } from "../../virtio/index.js";
 import { EmbeddedMachine } from "./machine.js";
 
@@ -29,3 +30,28 @@ for (const board of pciBoards) {
     await machine.close();
   });
 }
+
+test("virtio_mmio.device= populates any board: windows that are given hold devices, which may share a line", async () => {
+  const windows = parseMmioWindows("virtio_mmio.device=4K@0xd0000000:5", "virtio_mmio.device=4K@0xd0001000:5:7");
+  for (const board of [pc, riscvVirt]) {
+    const machine = new EmbeddedMachine(withMmioWindows(board, windows), { ramSize: 16 << 20 });
+    const drivers: VirtioScsiDriver[] = [];
+    for (const version of [1, 2] as const) {
+      const bus = new ScsiBus();
+      bus.attach(0, version, new Disk(new MemoryStore(1 << 20), { powerOnAttention: false }));
+      machine.plugMmio(new VirtioScsiDevice(bus), { version });
+    }
+    const found = findVirtioAdapters(machine);
+    assert.deepEqual(
+      found.map((adapter) => adapter.on === "mmio" && [adapter.window, adapter.version]),
+      windows.map((window, index) => [window, index + 1]),
+    );
+    for (const adapter of found) drivers.push(await VirtioScsiDriver.open(openAdapter(machine, adapter)));
+    for (let round = 0; round < 20; round++) {
+      const answers = drivers.map((driver, index) => driver.execute(unitAddress(0, index + 1), cdb.testUnitReady()));
+      for (const { response, status } of await Promise.all(answers)) assert.deepEqual([response, status], [0, 0]);
+    }
+    for (const driver of drivers) await driver.close();
+    await machine.close();
+  }
+});

@@ -1,6 +1,7 @@
 /** The device half alone: registers of both versions, one access at a time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { swap32 } from "../../bytes/index.js";
 import { GuestMemory } from "../../memory/index.js";
 import { ScsiBus } from "../../scsi/index.js";
@@ -352,4 +353,35 @@ test("a broken queue of a version 2 device shows NEEDS_RESET and raises the conf
   write("queueNotify", 2);
   assert.equal(read("status") & NeedsReset, NeedsReset);
   assert.equal(read("interruptStatus") & 2, 2);
+});
+
+test("whatever a driver does with the registers: nothing throws, every value fits, a reset brings it all back", () => {
+  const access = fc.tuple(
+    fc.boolean(),
+    fc.oneof(
+      fc.nat({ max: 0x140 }),
+      fc.nat({ max: 0x50 }).map((word) => 4 * word),
+    ),
+    fc.constantFrom(1, 2, 4, 4, 4, 4),
+    fc.oneof(fc.integer({ min: 0, max: 0xffff_ffff }), fc.nat({ max: 16 }), fc.constant(0x8000_1000)),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(1 as const, 2 as const), fc.array(access, { maxLength: 80 }), (version, accesses) => {
+      const { window, core, device } = makeDevice({ version });
+      for (const [isWrite, offset, width, value] of accesses) {
+        if (isWrite) {
+          if (width === 1) window.write8(offset, value & 0xff);
+          else if (width === 2) window.write16(offset, value & 0xffff);
+          else window.write32(offset, value);
+        } else {
+          const got = width === 1 ? window.read8(offset) : width === 2 ? window.read16(offset) : window.read32(offset);
+          assert.ok(Number.isInteger(got) && got >= 0 && got < 2 ** (8 * width), `${got} at ${offset}`);
+        }
+      }
+      window.write32(0x70, 0);
+      assert.deepEqual([core.status, window.read32(0x60), device.lineRaised], [0, 0, false]);
+      assert.ok(core.queues.every((queue) => !queue.enabled && queue.size === queue.maxSize));
+    }),
+    { numRuns: 500 },
+  );
 });

@@ -48,6 +48,7 @@ export interface VersionRegisters {
 const r = mmioRegisters;
 const pendingMask = IsrStatus.Queue | IsrStatus.Config;
 
+/** A device and its window. */
 export class VirtioMmioDevice {
   readonly core: DeviceCore;
   readonly version: MmioVersion;

@@ -33,6 +33,7 @@ const pageSize = 4096;
 /** Reads of a register that has to become 0, a millisecond apart. */
 const patience = 1000;
 
+/** The transport to the device in one window. */
 export class MmioTransport implements DriverTransport {
   readonly kind: "mmio-legacy" | "mmio";
   readonly isLegacy: boolean;
