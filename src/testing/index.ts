@@ -16,3 +16,4 @@ export * from "./restless-memory.js";
 export * from "./seeded-random.js";
 export * from "./slow-store.js";
 export * from "./split-pair.js";
+export * from "./xv6-mkfs.js";
