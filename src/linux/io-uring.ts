@@ -18,7 +18,7 @@ const mapOffset = { submissions: 0, entries: 0x1000_0000 } as const;
 const setupFlags = { clamp: 1 << 4, cooperativeTaskRun: 1 << 8, singleIssuer: 1 << 12 } as const;
 const singleMapFeature = 1;
 const getEvents = 1;
-const registerEventfdAsync = 7;
+const registerEventfd = 4;
 const word32 = 0x1_0000_0000;
 
 /** Operations, as the kernel numbers them. */
@@ -108,10 +108,10 @@ export class IoUring {
     return this.#prepared;
   }
 
-  /** Writes 1 to an eventfd when an operation ends later than in the call that submitted it. @throws SystemCallError */
+  /** Adds 1 to an eventfd for every operation that ends. @throws SystemCallError */
   notifyThrough(eventfd: number): void {
     const argument = new Int32Array([eventfd]);
-    if (Number(registerCall()(systemCall.register, this.descriptor, registerEventfdAsync, argument, 1)) < 0) {
+    if (Number(registerCall()(systemCall.register, this.descriptor, registerEventfd, argument, 1)) < 0) {
       throw systemCallError("io_uring_register");
     }
   }

@@ -10,6 +10,8 @@ export interface RegionOptions {
    * ordering that this needs. Default false.
    */
   shared?: boolean;
+  /** Address of the first byte in this process, for system calls that write to it. Default 0: not known. */
+  nativeAddress?: number;
 }
 
 /** One run of guest memory, by address and as views. */
@@ -32,6 +34,8 @@ export class MemoryRegion {
   /** Cached views, so that copies out of this region allocate nothing. */
   readonly pages: PageViews;
   readonly shared: boolean;
+  /** Address of the first byte in this process; 0 when it is not known. */
+  readonly nativeAddress: number;
 
   /**
    * @param base guest-physical address, an even safe integer.
@@ -57,5 +61,6 @@ export class MemoryRegion {
         : new Uint32Array(0);
     this.pages = new PageViews(bytes);
     this.shared = options.shared ?? false;
+    this.nativeAddress = options.nativeAddress ?? 0;
   }
 }

@@ -143,6 +143,6 @@ export class InterruptController implements Interrupts {
     this.#waiters = [];
     for (const waiter of waiters) waiter();
     // A level that nobody lowered: once more, but let the event loop turn.
-    if (again) setImmediate(() => this.#schedule());
+    if (again) setTimeout(() => this.#schedule(), 0);
   }
 }

@@ -3,6 +3,7 @@ import { closeSync, fdatasync, readSync, writeSync } from "node:fs";
 import { PageViews, type Scatter } from "../../memory/index.js";
 import { checkRange } from "../check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
+import type { ReadLanes } from "./read-lanes.js";
 import { nextData, nextHole, punchHole, type SpaceAnswer, zeroRange } from "./sparse-file.js";
 
 /** How a file is opened as a store. */
@@ -12,6 +13,8 @@ export interface FileStoreOptions {
   /** Bytes. */
   byteLength: number;
   isReadOnly: boolean;
+  /** Read what the page cache does not have without waiting for it, where memory and kernel allow. Default false. */
+  lanes?: ReadLanes | undefined;
 }
 
 /** Node takes at most 2^31 − 1 bytes a call. */
@@ -28,6 +31,7 @@ export class FileStore implements Store {
   readonly byteLength: number;
   readonly isReadOnly: boolean;
   readonly #fd: number;
+  readonly #lanes: ReadLanes | undefined;
   #bounce: PageViews | undefined;
   #zeros: Uint8Array | undefined;
   #running = 0;
@@ -41,10 +45,12 @@ export class FileStore implements Store {
     this.description = options.path;
     this.byteLength = options.byteLength;
     this.isReadOnly = options.isReadOnly;
+    this.#lanes = options.lanes;
   }
 
   read(position: number, target: Scatter, length: number): Answer {
     checkRange(this.byteLength, position, length, target);
+    if (this.#lanes?.takes(target, length)) return this.#lanes.read(position, target, length);
     if (isFragmented(target, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
       for (let done = 0; done < length; ) {
@@ -127,6 +133,10 @@ export class FileStore implements Store {
   close(): Answer {
     if (this.#isClosed) return undefined;
     this.#isClosed = true;
+    if (this.#lanes !== undefined) {
+      this.#running++;
+      void this.#lanes.close().then(() => this.#finishOne());
+    }
     if (this.#running === 0) {
       closeSync(this.#fd);
       return undefined;

@@ -4,6 +4,7 @@ import { imageProbeSize, recogniseImage } from "../image-format.js";
 import { errorName, FileStore } from "./file-store.js";
 import { ImageError } from "./image-error.js";
 import { lockImage } from "./image-lock.js";
+import { ReadLanes } from "./read-lanes.js";
 import { deviceSize } from "./sparse-file.js";
 
 /** How an image is opened. */
@@ -16,6 +17,11 @@ export interface OpenImageOptions {
   format?: "raw";
   /** Default true. Without locks another program can change the image meanwhile. */
   lock?: boolean;
+  /**
+   * Reads that would wait for the medium answer with a promise and do not hold others up; needs io_uring and memory
+   * whose address is known, otherwise it changes nothing. Default false.
+   */
+  lanes?: boolean;
 }
 
 /**
@@ -41,7 +47,8 @@ export function openImage(path: string, options: OpenImageOptions = {}): FileSto
     if (byteLength === 0) throw new ImageError("empty", `${path} is empty; give an image of at least one block`);
     if (options.format !== "raw") checkFormat(path, fd, byteLength);
     checkSize(path, byteLength, options.blockSize ?? 512);
-    return new FileStore(fd, { path, byteLength, isReadOnly: readOnly });
+    const lanes = options.lanes ? ReadLanes.open(fd, path) : undefined;
+    return new FileStore(fd, { path, byteLength, isReadOnly: readOnly, lanes });
   } catch (error) {
     closeSync(fd);
     throw error;

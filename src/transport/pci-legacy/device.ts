@@ -54,6 +54,8 @@ export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): 
       core.disableQueue(select);
       return;
     }
+    // An address that is written again moves the ring: it starts anew there.
+    if (queue.enabled) core.disableQueue(select);
     queue.addresses = layoutAt(legacyLayout(queue.maxSize, legacyPageSize), (value >>> 0) * legacyPageSize);
     core.enableQueue(select, true);
   };
