@@ -1,4 +1,10 @@
 /** The NCR 53C710 SCSI I/O processor: SCRIPTS tools, the chip's device half, and the A4091 board that carries it. */
+
+export * from "./chip/chip.js";
+export type { EngineInspector, EngineState } from "./chip/engine.js";
+export * from "./chip/host-bus.js";
+export * from "./chip/options.js";
+export * from "./chip/scsi-wire.js";
 export * from "./registers.js";
 export * from "./scripts/assembler.js";
 export * from "./scripts/diagnostics.js";
@@ -11,3 +17,6 @@ export * from "./scripts/output.js";
 export * from "./scripts/program.js";
 export * from "./scripts/read-words.js";
 export type { DefinedSymbol, Label } from "./scripts/symbols.js";
+export * from "./target/messages.js";
+export * from "./target/phase-target.js";
+export * from "./target/target-options.js";

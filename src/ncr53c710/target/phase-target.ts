@@ -1,0 +1,611 @@
+/**
+ * A target of a {@link ScsiBus} on the wire: phases, messages, disconnection. Its logical units are those that
+ * virtio-scsi has. Initiators are hostile: whatever they send ends in a status, a rejected message or a free bus.
+ */
+import {
+  describeCdb,
+  type LogicalUnit,
+  Nexus,
+  type ScsiBus,
+  ScsiStatus,
+  SenseKey,
+  unitAddress,
+} from "../../scsi/index.js";
+import { busFree, noRequest, type ScsiWire, type WireTarget, wireIds } from "../chip/scsi-wire.js";
+import { Phase } from "../registers.js";
+import { Message, MessageReader } from "./messages.js";
+import { negotiate } from "./negotiation.js";
+import { SenseKeeper } from "./sense-keeper.js";
+import { cdbLengthOf, TargetCommand } from "./target-command.js";
+import type { TargetOptions } from "./target-options.js";
+
+const defaultMaximumTransfer = 32 << 20;
+const defaultMaximumCommands = 64;
+const pooledCommands = 8;
+const requestSense = 0x03;
+
+/** A message to the initiator, and what follows when it has been taken. */
+interface OutgoingMessage {
+  readonly bytes: readonly number[];
+  readonly then: "continue" | "leave" | "finish";
+}
+
+export class ScsiPhaseTarget implements WireTarget {
+  readonly id: number;
+  /** What was last agreed on with each initiator: SXFER's offset, and the period in 4 ns. Undefined is asynchronous. */
+  readonly agreements: ({ period: number; offset: number } | undefined)[] = new Array(wireIds).fill(undefined);
+  readonly #wire: ScsiWire;
+  readonly #bus: ScsiBus;
+  readonly #options: TargetOptions;
+  readonly #nexuses = Array.from({ length: wireIds }, (_, id) => new Nexus(`scsi id ${id}`));
+  readonly #sense = new SenseKeeper();
+  readonly #reader = new MessageReader();
+  /** Commands that left the bus and are not back. */
+  readonly #away = new Set<TargetCommand>();
+  /** Those of them that want to come back, in order. */
+  readonly #ready: TargetCommand[] = [];
+  readonly #pool: TargetCommand[] = [];
+  readonly #outgoing: OutgoingMessage[] = [];
+  #outgoingAt = 0;
+  #awaitsAck = false;
+  #attention = false;
+  #wasRejected = false;
+  #phase: number = busFree;
+  /** The command of the nexus that is connected. */
+  #current: TargetCommand | undefined;
+  #identified = false;
+  /** Data moved since the last (re)connection. */
+  #movedHere = 0;
+
+  constructor(wire: ScsiWire, id: number, bus: ScsiBus, options: TargetOptions = {}) {
+    this.id = id;
+    this.#wire = wire;
+    this.#bus = bus;
+    this.#options = options;
+  }
+
+  /** Commands that wait off the bus. */
+  get commandsAway(): number {
+    return this.#away.size;
+  }
+
+  phase(): number {
+    // ATN has gone: what was said is all. Not told by the change itself, since ATN falls before the last byte.
+    const isOver = this.#phase === Phase.MessageOut && !this.#attention && this.#reader.length === 0;
+    if (isOver) this.#proceed();
+    return this.#phase;
+  }
+
+  selected(initiator: number, attention: boolean): boolean {
+    if (this.#bus.target(this.id) === undefined || this.#phase !== busFree) return false;
+    this.#wire.cancelReselection(this.id);
+    const command = this.#pool.pop() ?? new TargetCommand();
+    command.begin(initiator);
+    this.#current = command;
+    this.#identified = false;
+    this.#attention = attention;
+    this.#reader.clear();
+    this.#outgoing.length = 0;
+    this.#movedHere = 0;
+    this.#phase = attention ? Phase.MessageOut : Phase.Command;
+    return true;
+  }
+
+  reselected(): void {
+    const command = this.#ready.shift();
+    if (command === undefined) {
+      this.#phase = busFree;
+      return;
+    }
+    this.#away.delete(command);
+    this.#current = command;
+    this.#identified = true;
+    this.#attention = false;
+    this.#reader.clear();
+    this.#movedHere = 0;
+    this.#outgoing.length = 0;
+    this.#say([Message.Identify | command.lun]);
+    if (command.tag >= 0) this.#say([Message.SimpleTag, command.tag]);
+    this.#proceed();
+  }
+
+  receive(bytes: Uint8Array, at: number, length: number): number {
+    const command = this.#current;
+    if (command === undefined || length === 0) return 0;
+    switch (this.#phase) {
+      case Phase.MessageIn: {
+        bytes[at] = this.#outgoing[0].bytes[this.#outgoingAt++];
+        this.#awaitsAck = true;
+        this.#phase = noRequest;
+        return 1;
+      }
+      case Phase.Status:
+        bytes[at] = command.task.status;
+        command.stage = "complete";
+        this.#say([Message.CommandComplete], "finish");
+        this.#proceed();
+        return 1;
+      case Phase.DataIn: {
+        const step = this.#step(command, length);
+        const from = command.position;
+        bytes.set(command.data.subarray(from, from + step), at);
+        this.#moved(command, step);
+        return step;
+      }
+      default:
+        return 0;
+    }
+  }
+
+  send(bytes: Uint8Array, at: number, length: number): number {
+    const command = this.#current;
+    if (command === undefined || length === 0) return 0;
+    switch (this.#phase) {
+      case Phase.MessageOut:
+        this.#takeMessageByte(command, bytes[at]);
+        return 1;
+      case Phase.Command: {
+        command.task.cdb[command.cdbLength++] = bytes[at];
+        if (command.cdbLength === cdbLengthOf(command.task.cdb[0])) this.#start(command);
+        return 1;
+      }
+      case Phase.DataOut: {
+        const step = this.#step(command, length);
+        command.data.set(bytes.subarray(at, at + step), command.position);
+        this.#moved(command, step);
+        return step;
+      }
+      default:
+        return 0;
+    }
+  }
+
+  acknowledged(): void {
+    if (!this.#awaitsAck) return;
+    this.#awaitsAck = false;
+    const message = this.#outgoing[0];
+    const isWhole = message === undefined || this.#outgoingAt >= message.bytes.length;
+    // An initiator that asserts ATN has something to say about the message; what is left of it is dropped.
+    if (this.#attention && !isWhole) this.#dropMessage();
+    else if (isWhole && !this.#attention) {
+      this.#dropMessage();
+      if (message?.then === "leave") return this.#leave();
+      if (message?.then === "finish") return this.#finish();
+    }
+    this.#proceed();
+  }
+
+  attention(asserted: boolean): void {
+    this.#attention = asserted;
+  }
+
+  abandoned(): void {
+    this.#drop();
+    this.#askForOthers();
+  }
+
+  busReset(): void {
+    this.abortAll();
+    this.#sense.clear();
+    this.agreements.fill(undefined);
+    this.#bus.reset("bus-reset", { target: this.id });
+  }
+
+  /** Ends every command without an answer and leaves the bus. */
+  abortAll(): void {
+    for (const command of this.#away) command.isAborted = true;
+    this.#away.clear();
+    this.#ready.length = 0;
+    this.#wire.cancelReselection(this.id);
+    this.#drop();
+  }
+
+  /** Lets commands that stay away come back, see {@link TargetOptions.staysAway}. */
+  returnToBus(): void {
+    if (this.#ready.length > 0) this.#wire.requestReselection(this.id);
+  }
+
+  #drop(): void {
+    if (this.#current !== undefined) this.#current.isAborted = true;
+    this.#forgetNexus();
+  }
+
+  #forgetNexus(): void {
+    this.#current = undefined;
+    this.#outgoing.length = 0;
+    this.#outgoingAt = 0;
+    this.#awaitsAck = false;
+    this.#attention = false;
+    this.#wasRejected = false;
+    this.#phase = busFree;
+  }
+
+  #say(bytes: readonly number[], then: OutgoingMessage["then"] = "continue"): void {
+    this.#outgoing.push({ bytes, then });
+  }
+
+  #dropMessage(): void {
+    this.#outgoing.shift();
+    this.#outgoingAt = 0;
+  }
+
+  /** Chooses what the bus shows next. */
+  #proceed(): void {
+    const command = this.#current;
+    if (command === undefined) return;
+    if (this.#attention) {
+      this.#reader.clear();
+      this.#phase = Phase.MessageOut;
+      return;
+    }
+    const message = this.#outgoing[0];
+    // A message that was taken whole before ATN interrupted: what follows it is due, unless it was rejected.
+    if (message !== undefined && this.#outgoingAt >= message.bytes.length) {
+      this.#dropMessage();
+      const isVoid = this.#wasRejected && message.then === "leave";
+      this.#wasRejected = false;
+      if (message.then === "leave" && !isVoid) return this.#leave();
+      if (message.then === "finish") return this.#finish();
+      return this.#proceed();
+    }
+    this.#wasRejected = false;
+    this.#phase = message === undefined ? this.#stagePhase(command) : Phase.MessageIn;
+  }
+
+  #stagePhase(command: TargetCommand): number {
+    switch (command.stage) {
+      case "command":
+        return Phase.Command;
+      case "data-out":
+        return Phase.DataOut;
+      case "data-in":
+        return Phase.DataIn;
+      case "status":
+        return Phase.Status;
+      default:
+        return noRequest;
+    }
+  }
+
+  #takeMessageByte(command: TargetCommand, byte: number): void {
+    const isWhole = this.#reader.take(byte);
+    if (!isWhole) {
+      // ATN has gone in the middle of a message: that message makes no sense.
+      if (this.#attention) return;
+      this.#reader.clear();
+      this.#say([Message.Reject]);
+      return this.#proceed();
+    }
+    const { bytes, length } = this.#reader;
+    this.#reader.clear();
+    if (!this.#obey(command, bytes, length)) return;
+    if (!this.#attention) this.#proceed();
+  }
+
+  /** Does what a message says. False when the nexus ended by it. */
+  #obey(command: TargetCommand, bytes: Uint8Array, length: number): boolean {
+    const [first] = bytes;
+    if (first >= Message.Identify) return this.#identify(command, first);
+    switch (first) {
+      case Message.Abort:
+      case Message.AbortTag:
+      case Message.ClearQueue:
+        this.#abort(command, first);
+        return false;
+      case Message.BusDeviceReset:
+        this.abortAll();
+        this.#sense.clear();
+        this.agreements.fill(undefined);
+        this.#bus.reset("unit-reset", { target: this.id });
+        return false;
+      case Message.SimpleTag:
+      case Message.HeadOfQueueTag:
+      case Message.OrderedTag:
+        command.tag = bytes[1];
+        command.task.attribute = first === Message.SimpleTag ? 0 : first === Message.OrderedTag ? 1 : 2;
+        return true;
+      case Message.Reject:
+        this.#wasRejected = true;
+        if (this.#outgoing[0]?.bytes[0] === Message.Extended) this.agreements[command.initiator] = undefined;
+        return true;
+      case Message.ParityError:
+        // The message is sent once more.
+        this.#outgoingAt = 0;
+        return true;
+      case Message.InitiatorDetectedError:
+      case Message.NoOperation:
+        return true;
+      case Message.Extended:
+        this.#say(
+          negotiate(bytes, length, this.#options, (agreement) => {
+            this.agreements[command.initiator] = agreement;
+          }),
+        );
+        return true;
+      default:
+        this.#say([Message.Reject]);
+        return true;
+    }
+  }
+
+  #identify(command: TargetCommand, first: number): boolean {
+    // LUNTAR: a target routine, which there is none of.
+    if ((first & 0x20) !== 0) {
+      this.#say([Message.Reject]);
+      return true;
+    }
+    this.#identified = true;
+    command.mayDisconnect = (first & 0x40) !== 0;
+    if (command.stage === "command") command.lun = first & 7;
+    return true;
+  }
+
+  #abort(command: TargetCommand, message: number): void {
+    for (const other of [...this.#away]) {
+      const isSame = other.initiator === command.initiator || message === Message.ClearQueue;
+      if (!isSame || other.lun !== command.lun) continue;
+      if (message === Message.AbortTag && other.tag !== command.tag) continue;
+      other.isAborted = true;
+      this.#away.delete(other);
+      const at = this.#ready.indexOf(other);
+      if (at >= 0) this.#ready.splice(at, 1);
+    }
+    this.#drop();
+    if (this.#ready.length === 0) this.#wire.cancelReselection(this.id);
+    else this.#askForOthers();
+  }
+
+  /** The CDB is there. */
+  #start(command: TargetCommand): void {
+    const { task, initiator } = command;
+    // SCSI-1: without IDENTIFY the unit is in the CDB.
+    const cdbLun = task.cdb[1] >> 5;
+    if (!this.#identified) command.lun = cdbLun;
+    if (cdbLun === command.lun) task.cdb[1] &= 0x1f;
+    command.dataIn.clear();
+    command.dataOut.clear();
+    task.begin(this.#nexuses[initiator], command.dataOut, command.dataIn);
+    task.tagLow = command.tag;
+    const { maximumCommands = defaultMaximumCommands, maximumTransfer = defaultMaximumTransfer } = this.#options;
+    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
+    // The last unit was taken away since selection.
+    if (unit === undefined) return this.#end(command, ScsiStatus.Busy);
+    if (this.#overlaps(command)) return this.#end(command, ScsiStatus.Busy);
+    if (this.#away.size >= maximumCommands) return this.#end(command, ScsiStatus.TaskSetFull);
+    unit.prepare(task);
+    this.#observe(command);
+    if (task.cdb[0] === requestSense && this.#giveSense(command)) return this.#proceed();
+    this.#sense.forget(initiator, command.lun);
+    if (task.expectedIn > maximumTransfer || task.expectedOut > maximumTransfer) {
+      return this.#fail(command, SenseKey.IllegalRequest, 0x24, 0);
+    }
+    if (this.#suffersFault(command)) return;
+    if (task.expectedOut > 0) {
+      command.makeRoom(command.dataOut, task.expectedOut);
+      command.total = task.expectedOut;
+      command.stage = "data-out";
+      if (this.#options.disconnect === "always" && command.mayDisconnect) return this.#goAway(command);
+      return this.#proceed();
+    }
+    this.#execute(command, unit);
+  }
+
+  #overlaps(command: TargetCommand): boolean {
+    for (const other of this.#away) {
+      if (other.initiator === command.initiator && other.lun === command.lun && other.tag === command.tag) return true;
+    }
+    return false;
+  }
+
+  #observe({ task, lun }: TargetCommand): void {
+    this.#options.observer?.emit({
+      category: "scsi",
+      source: `target ${this.id} lun ${lun}`,
+      name: "command",
+      fields: { cdb: describeCdb(task.cdb) },
+    });
+  }
+
+  /** True when a fault took the place of the command. */
+  #suffersFault(command: TargetCommand): boolean {
+    const fault = this.#options.faults?.command?.({ target: this.id, lun: command.lun, cdb: command.task.cdb });
+    switch (fault?.kind) {
+      case "error":
+        this.#fail(command, fault.key, fault.asc, fault.ascq);
+        return true;
+      case "response":
+        // The nearest that a wire has to a transport's failure: the target is gone.
+        this.#drop();
+        return true;
+      case "never":
+        command.stage = "executing";
+        this.#waitForUnit(command);
+        return true;
+      case "delay":
+        command.stage = "executing";
+        this.#waitForUnit(command);
+        setTimeout(() => {
+          if (!command.isAborted) this.#afterDelay(command);
+        }, fault.milliseconds);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #afterDelay(command: TargetCommand): void {
+    const { task } = command;
+    if (task.expectedOut > 0) {
+      command.makeRoom(command.dataOut, task.expectedOut);
+      command.total = task.expectedOut;
+      command.stage = "data-out";
+      return this.#comeBack(command);
+    }
+    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
+    command.makeRoom(command.dataIn, task.expectedIn);
+    const answer = unit?.execute(task);
+    const done = () => {
+      if (command.isAborted) return;
+      this.#executed(command);
+      this.#comeBack(command);
+    };
+    if (answer === undefined) done();
+    else answer.then(done, done);
+  }
+
+  #execute(command: TargetCommand, unit: LogicalUnit): void {
+    const { task } = command;
+    command.stage = "executing";
+    command.makeRoom(command.dataIn, task.expectedIn);
+    const answer = unit.execute(task);
+    if (answer === undefined) {
+      this.#executed(command);
+      const isWorthIt = command.total > 0 || task.expectedOut > 0;
+      const leaves = this.#options.disconnect === "always" && command.mayDisconnect && isWorthIt;
+      if (leaves) this.#goAway(command);
+      else this.#proceed();
+      return;
+    }
+    this.#waitForUnit(command);
+    const done = () => {
+      if (command.isAborted) return;
+      this.#executed(command);
+      this.#comeBack(command);
+    };
+    answer.then(done, done);
+  }
+
+  /** The unit takes its time: leaves the bus where that is allowed. */
+  #waitForUnit(command: TargetCommand): void {
+    const { disconnect = "slow" } = this.#options;
+    if (disconnect !== "never" && command.mayDisconnect) {
+      this.#say([Message.Disconnect], "leave");
+    }
+    this.#proceed();
+  }
+
+  #executed(command: TargetCommand): void {
+    const { task, initiator, lun } = command;
+    command.position = 0;
+    command.total = task.transferredIn;
+    command.stage = command.total > 0 ? "data-in" : "status";
+    if (task.senseLength > 0) this.#sense.keep(initiator, lun, task.sense, task.senseLength);
+  }
+
+  /** A command that waited goes on: on the bus if it is there, else by reselection. */
+  #comeBack(command: TargetCommand): void {
+    if (this.#current === command) {
+      // DISCONNECT may be on its way: then it leaves first and comes back.
+      if (this.#outgoing.length === 0 && !this.#awaitsAck) this.#proceed();
+      this.#wire.changed();
+      return;
+    }
+    this.#makeReady(command);
+  }
+
+  #makeReady(command: TargetCommand): void {
+    if (this.#ready.includes(command)) return;
+    this.#ready.push(command);
+    if (this.#options.staysAway !== true) this.#wire.requestReselection(this.id);
+  }
+
+  /** Sends DISCONNECT although there is nothing to wait for. */
+  #goAway(command: TargetCommand): void {
+    if (command.position > 0 && (this.#options.savesPointers ?? true)) this.#say([Message.SaveDataPointer]);
+    this.#say([Message.Disconnect], "leave");
+    this.#proceed();
+  }
+
+  /** DISCONNECT was taken. */
+  #leave(): void {
+    const command = this.#current;
+    this.#forgetNexus();
+    if (command === undefined) return;
+    this.#away.add(command);
+    if (command.stage !== "executing") this.#makeReady(command);
+    this.#askForOthers();
+    this.#wire.changed();
+  }
+
+  /** Commands that were ready while another one had the target. */
+  #askForOthers(): void {
+    if (this.#ready.length > 0 && this.#options.staysAway !== true) this.#wire.requestReselection(this.id);
+  }
+
+  /** COMMAND COMPLETE was taken. */
+  #finish(): void {
+    const command = this.#current;
+    this.#forgetNexus();
+    if (command !== undefined && this.#pool.length < pooledCommands) this.#pool.push(command);
+    this.#askForOthers();
+  }
+
+  /** Bytes of data to move now. */
+  #step(command: TargetCommand, length: number): number {
+    const every = this.#options.disconnectEvery;
+    const left = Math.min(length, command.total - command.position);
+    if (every === undefined || !command.mayDisconnect) return left;
+    return Math.min(left, every - this.#movedHere);
+  }
+
+  #moved(command: TargetCommand, step: number): void {
+    command.position += step;
+    this.#movedHere += step;
+    const { disconnectEvery } = this.#options;
+    if (command.position < command.total) {
+      if (command.mayDisconnect && disconnectEvery !== undefined && this.#movedHere >= disconnectEvery) {
+        this.#goAway(command);
+      }
+      return;
+    }
+    if (command.stage === "data-in") {
+      command.stage = "status";
+      return this.#proceed();
+    }
+    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
+    if (unit === undefined) return this.#end(command, ScsiStatus.Busy);
+    this.#execute(command, unit);
+  }
+
+  /** REQUEST SENSE: what a command before it left. False when there is nothing. */
+  #giveSense(command: TargetCommand): boolean {
+    const sense = this.#sense.take(command.initiator, command.lun);
+    if (sense === undefined) return false;
+    const length = Math.min(sense.length, command.task.cdb[4]);
+    command.makeRoom(command.dataIn, length);
+    command.data.set(sense.subarray(0, length));
+    command.total = length;
+    command.stage = length > 0 ? "data-in" : "status";
+    command.task.status = ScsiStatus.Good;
+    return true;
+  }
+
+  #fail(command: TargetCommand, key: number, asc: number, ascq: number): void {
+    this.#sense.keepCondition(command.initiator, command.lun, { key, asc, ascq });
+    this.#end(command, ScsiStatus.CheckCondition);
+  }
+
+  /** Goes to STATUS without data. */
+  #end(command: TargetCommand, status: number): void {
+    command.task.status = status;
+    command.stage = "status";
+    if (this.#current === command) this.#proceed();
+  }
+}
+
+/** Puts every id of `wire` but `except` (the host's) in the hands of the targets of `bus`: `attach` there and they are. */
+export function attachScsiBus(
+  wire: ScsiWire,
+  bus: ScsiBus,
+  except: number,
+  options: TargetOptions = {},
+): ScsiPhaseTarget[] {
+  const targets: ScsiPhaseTarget[] = [];
+  for (let id = 0; id < wireIds; id++) {
+    if (id === except) continue;
+    const target = new ScsiPhaseTarget(wire, id, bus, options);
+    wire.attachTarget(id, target);
+    targets.push(target);
+  }
+  return targets;
+}
