@@ -4,8 +4,9 @@
  */
 import { createRequire } from "node:module";
 
-// biome-ignore lint/suspicious/noExplicitAny: what a C function takes and gives is known by its prototype only
 /** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
+// biome-ignore format: the reason belongs to both uses of any
+// biome-ignore lint/suspicious/noExplicitAny: what a C function takes and gives is known by its prototype only
 export type CFunction = (...args: any[]) => any;
 
 const require = createRequire(import.meta.url);
