@@ -156,7 +156,11 @@ export class BackEndQueues {
     const call = this.#takeEvent(value, descriptors);
     const before = vring.call;
     vring.call = call;
-    await vring.running?.setCall(call);
+    if (vring.running !== undefined) {
+      await vring.running.setCall(call);
+      // QEMU 7.2 gives a SCSI host's real descriptors after it enabled the rings, and forgets what the first ones told.
+      if (call !== undefined) this.#backEnd.system.signal(call);
+    }
     this.#closeDescriptor(before);
   }
 
