@@ -8,6 +8,7 @@ export { Profile } from "./cd-features.js";
 /** CDB builders: `cdb.read10(lba, blocks)`. */
 export * as cdb from "./cdb.js";
 export * from "./check-condition.js";
+export * from "./command-outcome.js";
 export * from "./command-set.js";
 export * from "./command-table.js";
 export * from "./describe-cdb.js";
