@@ -1,10 +1,14 @@
 /** The NCR 53C710 SCSI I/O processor: SCRIPTS tools, the chip's device half, and the A4091 board that carries it. */
 
+export * from "./a4091/board.js";
+export * from "./a4091/rom.js";
 export * from "./chip/chip.js";
 export type { EngineInspector, EngineState } from "./chip/engine.js";
 export * from "./chip/host-bus.js";
 export * from "./chip/options.js";
 export * from "./chip/scsi-wire.js";
+export * from "./debugger/describe-stop.js";
+export * from "./debugger/scripts-debugger.js";
 export * from "./registers.js";
 export * from "./scripts/assembler.js";
 export * from "./scripts/diagnostics.js";

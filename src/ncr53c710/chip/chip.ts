@@ -98,6 +98,18 @@ export class Ncr53c710 implements WireHost {
     return count;
   }
 
+  /** Goes on after an inspector held SCRIPTS, over the place where they were held. */
+  resume(): void {
+    this.engine.resume();
+    if (this.engine.state === "running") this.#beginTurns();
+  }
+
+  /** The reset pin: as after power came on. */
+  powerOn(): void {
+    this.file.bytes[Reg.ISTAT] = 0;
+    this.reset();
+  }
+
   /** Starts SCRIPTS at DSP, as a write to DSP or DCNTL.STD does. */
   start(): void {
     const wasInTurn = this.engine.isInTurn;

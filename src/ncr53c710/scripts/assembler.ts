@@ -41,7 +41,7 @@ export function assemble(source: string, options: AssembleOptions = {}): Assembl
   } catch (error) {
     if (!(error instanceof TooManyProblems)) throw error;
   }
-  return { program, diagnostics: assembly.diagnostics.list };
+  return { program, diagnostics: assembly.diagnostics.sorted() };
 }
 
 const defaultProblemLimit = 50;
@@ -128,15 +128,19 @@ class Assembly {
   #readDirective(keyword: string, reader: TokenReader): void {
     switch (keyword) {
       case "ARCH":
-        return this.#readArch(reader);
+        this.#readArch(reader);
+        return;
       case "ABSOLUTE":
-        return this.#readDefinitions(reader, "absolute");
+        this.#readDefinitions(reader, "absolute");
+        return;
       case "RELATIVE":
-        return this.#readDefinitions(reader, "relative");
+        this.#readDefinitions(reader, "relative");
+        return;
       case "ENTRY":
-        return list(reader, "a label", ({ text, line, column }) => {
+        list(reader, "a label", ({ text, line, column }) => {
           if (!this.#symbols.entries.has(text)) this.#symbols.entries.set(text, { line, column });
         });
+        return;
       case "PROC": {
         const { text } = reader.name("a name for the program");
         reader.accept(":");
@@ -144,9 +148,10 @@ class Assembly {
         return;
       }
       case "WORD":
-        return this.#readWords(reader);
+        this.#readWords(reader);
+        return;
       default:
-        return list(reader, "a name", (name) => this.#symbols.define("external", name.text, 0, name));
+        list(reader, "a name", (name) => this.#symbols.define("external", name.text, 0, name));
     }
   }
 

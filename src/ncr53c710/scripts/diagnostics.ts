@@ -52,6 +52,11 @@ export class Diagnostics {
     throw new TooManyProblems();
   }
 
+  /** By place. */
+  sorted(): Diagnostic[] {
+    return [...this.list].sort((a, b) => a.line - b.line || a.column - b.column);
+  }
+
   /** Runs `work`; a {@link SourceProblem} in it becomes a diagnostic. */
   guard<T>(work: () => T): T | undefined {
     try {

@@ -2,27 +2,16 @@
  * A target of a {@link ScsiBus} on the wire: phases, messages, disconnection. Its logical units are those that
  * virtio-scsi has. Initiators are hostile: whatever they send ends in a status, a rejected message or a free bus.
  */
-import {
-  describeCdb,
-  type LogicalUnit,
-  Nexus,
-  type ScsiBus,
-  ScsiStatus,
-  SenseKey,
-  unitAddress,
-} from "../../scsi/index.js";
+import type { ScsiBus } from "../../scsi/index.js";
 import { busFree, noRequest, type ScsiWire, type WireTarget, wireIds } from "../chip/scsi-wire.js";
 import { Phase } from "../registers.js";
+import { CommandCarrier } from "./command-carrier.js";
 import { Message, MessageReader } from "./messages.js";
-import { negotiate } from "./negotiation.js";
-import { SenseKeeper } from "./sense-keeper.js";
+import { type Agreement, negotiate } from "./negotiation.js";
 import { cdbLengthOf, TargetCommand } from "./target-command.js";
 import type { TargetOptions } from "./target-options.js";
 
-const defaultMaximumTransfer = 32 << 20;
-const defaultMaximumCommands = 64;
 const pooledCommands = 8;
-const requestSense = 0x03;
 
 /** A message to the initiator, and what follows when it has been taken. */
 interface OutgoingMessage {
@@ -33,12 +22,11 @@ interface OutgoingMessage {
 export class ScsiPhaseTarget implements WireTarget {
   readonly id: number;
   /** What was last agreed on with each initiator: SXFER's offset, and the period in 4 ns. Undefined is asynchronous. */
-  readonly agreements: ({ period: number; offset: number } | undefined)[] = new Array(wireIds).fill(undefined);
+  readonly agreements: Agreement[] = new Array(wireIds).fill(undefined);
   readonly #wire: ScsiWire;
   readonly #bus: ScsiBus;
   readonly #options: TargetOptions;
-  readonly #nexuses = Array.from({ length: wireIds }, (_, id) => new Nexus(`scsi id ${id}`));
-  readonly #sense = new SenseKeeper();
+  readonly #carrier: CommandCarrier;
   readonly #reader = new MessageReader();
   /** Commands that left the bus and are not back. */
   readonly #away = new Set<TargetCommand>();
@@ -62,6 +50,13 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#wire = wire;
     this.#bus = bus;
     this.#options = options;
+    this.#carrier = new CommandCarrier(id, bus, options, {
+      away: this.#away,
+      proceed: () => this.#proceed(),
+      goAway: (command) => this.#goAway(command),
+      comeBack: (command) => this.#comeBack(command),
+      drop: () => this.#drop(),
+    });
   }
 
   /** Commands that wait off the bus. */
@@ -146,7 +141,7 @@ export class ScsiPhaseTarget implements WireTarget {
         return 1;
       case Phase.Command: {
         command.task.cdb[command.cdbLength++] = bytes[at];
-        if (command.cdbLength === cdbLengthOf(command.task.cdb[0])) this.#start(command);
+        if (command.cdbLength === cdbLengthOf(command.task.cdb[0])) this.#carrier.start(command, this.#identified);
         return 1;
       }
       case Phase.DataOut: {
@@ -169,8 +164,8 @@ export class ScsiPhaseTarget implements WireTarget {
     if (this.#attention && !isWhole) this.#dropMessage();
     else if (isWhole && !this.#attention) {
       this.#dropMessage();
-      if (message?.then === "leave") return this.#leave();
-      if (message?.then === "finish") return this.#finish();
+      this.#follow(message?.then ?? "continue");
+      return;
     }
     this.#proceed();
   }
@@ -186,7 +181,7 @@ export class ScsiPhaseTarget implements WireTarget {
 
   busReset(): void {
     this.abortAll();
-    this.#sense.clear();
+    this.#carrier.sense.clear();
     this.agreements.fill(undefined);
     this.#bus.reset("bus-reset", { target: this.id });
   }
@@ -229,6 +224,13 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#outgoingAt = 0;
   }
 
+  /** Does what follows a message that was taken. */
+  #follow(then: OutgoingMessage["then"]): void {
+    if (then === "leave") this.#leave();
+    else if (then === "finish") this.#finish();
+    else this.#proceed();
+  }
+
   /** Chooses what the bus shows next. */
   #proceed(): void {
     const command = this.#current;
@@ -244,9 +246,8 @@ export class ScsiPhaseTarget implements WireTarget {
       this.#dropMessage();
       const isVoid = this.#wasRejected && message.then === "leave";
       this.#wasRejected = false;
-      if (message.then === "leave" && !isVoid) return this.#leave();
-      if (message.then === "finish") return this.#finish();
-      return this.#proceed();
+      this.#follow(isVoid ? "continue" : message.then);
+      return;
     }
     this.#wasRejected = false;
     this.#phase = message === undefined ? this.#stagePhase(command) : Phase.MessageIn;
@@ -274,7 +275,8 @@ export class ScsiPhaseTarget implements WireTarget {
       if (this.#attention) return;
       this.#reader.clear();
       this.#say([Message.Reject]);
-      return this.#proceed();
+      this.#proceed();
+      return;
     }
     const { bytes, length } = this.#reader;
     this.#reader.clear();
@@ -294,7 +296,7 @@ export class ScsiPhaseTarget implements WireTarget {
         return false;
       case Message.BusDeviceReset:
         this.abortAll();
-        this.#sense.clear();
+        this.#carrier.sense.clear();
         this.agreements.fill(undefined);
         this.#bus.reset("unit-reset", { target: this.id });
         return false;
@@ -353,143 +355,6 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#drop();
     if (this.#ready.length === 0) this.#wire.cancelReselection(this.id);
     else this.#askForOthers();
-  }
-
-  /** The CDB is there. */
-  #start(command: TargetCommand): void {
-    const { task, initiator } = command;
-    // SCSI-1: without IDENTIFY the unit is in the CDB.
-    const cdbLun = task.cdb[1] >> 5;
-    if (!this.#identified) command.lun = cdbLun;
-    if (cdbLun === command.lun) task.cdb[1] &= 0x1f;
-    command.dataIn.clear();
-    command.dataOut.clear();
-    task.begin(this.#nexuses[initiator], command.dataOut, command.dataIn);
-    task.tagLow = command.tag;
-    const { maximumCommands = defaultMaximumCommands, maximumTransfer = defaultMaximumTransfer } = this.#options;
-    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
-    // The last unit was taken away since selection.
-    if (unit === undefined) return this.#end(command, ScsiStatus.Busy);
-    if (this.#overlaps(command)) return this.#end(command, ScsiStatus.Busy);
-    if (this.#away.size >= maximumCommands) return this.#end(command, ScsiStatus.TaskSetFull);
-    unit.prepare(task);
-    this.#observe(command);
-    if (task.cdb[0] === requestSense && this.#giveSense(command)) return this.#proceed();
-    this.#sense.forget(initiator, command.lun);
-    if (task.expectedIn > maximumTransfer || task.expectedOut > maximumTransfer) {
-      return this.#fail(command, SenseKey.IllegalRequest, 0x24, 0);
-    }
-    if (this.#suffersFault(command)) return;
-    if (task.expectedOut > 0) {
-      command.makeRoom(command.dataOut, task.expectedOut);
-      command.total = task.expectedOut;
-      command.stage = "data-out";
-      if (this.#options.disconnect === "always" && command.mayDisconnect) return this.#goAway(command);
-      return this.#proceed();
-    }
-    this.#execute(command, unit);
-  }
-
-  #overlaps(command: TargetCommand): boolean {
-    for (const other of this.#away) {
-      if (other.initiator === command.initiator && other.lun === command.lun && other.tag === command.tag) return true;
-    }
-    return false;
-  }
-
-  #observe({ task, lun }: TargetCommand): void {
-    this.#options.observer?.emit({
-      category: "scsi",
-      source: `target ${this.id} lun ${lun}`,
-      name: "command",
-      fields: { cdb: describeCdb(task.cdb) },
-    });
-  }
-
-  /** True when a fault took the place of the command. */
-  #suffersFault(command: TargetCommand): boolean {
-    const fault = this.#options.faults?.command?.({ target: this.id, lun: command.lun, cdb: command.task.cdb });
-    switch (fault?.kind) {
-      case "error":
-        this.#fail(command, fault.key, fault.asc, fault.ascq);
-        return true;
-      case "response":
-        // The nearest that a wire has to a transport's failure: the target is gone.
-        this.#drop();
-        return true;
-      case "never":
-        command.stage = "executing";
-        this.#waitForUnit(command);
-        return true;
-      case "delay":
-        command.stage = "executing";
-        this.#waitForUnit(command);
-        setTimeout(() => {
-          if (!command.isAborted) this.#afterDelay(command);
-        }, fault.milliseconds);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  #afterDelay(command: TargetCommand): void {
-    const { task } = command;
-    if (task.expectedOut > 0) {
-      command.makeRoom(command.dataOut, task.expectedOut);
-      command.total = task.expectedOut;
-      command.stage = "data-out";
-      return this.#comeBack(command);
-    }
-    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
-    command.makeRoom(command.dataIn, task.expectedIn);
-    const answer = unit?.execute(task);
-    const done = () => {
-      if (command.isAborted) return;
-      this.#executed(command);
-      this.#comeBack(command);
-    };
-    if (answer === undefined) done();
-    else answer.then(done, done);
-  }
-
-  #execute(command: TargetCommand, unit: LogicalUnit): void {
-    const { task } = command;
-    command.stage = "executing";
-    command.makeRoom(command.dataIn, task.expectedIn);
-    const answer = unit.execute(task);
-    if (answer === undefined) {
-      this.#executed(command);
-      const isWorthIt = command.total > 0 || task.expectedOut > 0;
-      const leaves = this.#options.disconnect === "always" && command.mayDisconnect && isWorthIt;
-      if (leaves) this.#goAway(command);
-      else this.#proceed();
-      return;
-    }
-    this.#waitForUnit(command);
-    const done = () => {
-      if (command.isAborted) return;
-      this.#executed(command);
-      this.#comeBack(command);
-    };
-    answer.then(done, done);
-  }
-
-  /** The unit takes its time: leaves the bus where that is allowed. */
-  #waitForUnit(command: TargetCommand): void {
-    const { disconnect = "slow" } = this.#options;
-    if (disconnect !== "never" && command.mayDisconnect) {
-      this.#say([Message.Disconnect], "leave");
-    }
-    this.#proceed();
-  }
-
-  #executed(command: TargetCommand): void {
-    const { task, initiator, lun } = command;
-    command.position = 0;
-    command.total = task.transferredIn;
-    command.stage = command.total > 0 ? "data-in" : "status";
-    if (task.senseLength > 0) this.#sense.keep(initiator, lun, task.sense, task.senseLength);
   }
 
   /** A command that waited goes on: on the bus if it is there, else by reselection. */
@@ -560,36 +425,8 @@ export class ScsiPhaseTarget implements WireTarget {
     }
     if (command.stage === "data-in") {
       command.stage = "status";
-      return this.#proceed();
-    }
-    const unit = this.#bus.lookup(unitAddress(this.id, command.lun));
-    if (unit === undefined) return this.#end(command, ScsiStatus.Busy);
-    this.#execute(command, unit);
-  }
-
-  /** REQUEST SENSE: what a command before it left. False when there is nothing. */
-  #giveSense(command: TargetCommand): boolean {
-    const sense = this.#sense.take(command.initiator, command.lun);
-    if (sense === undefined) return false;
-    const length = Math.min(sense.length, command.task.cdb[4]);
-    command.makeRoom(command.dataIn, length);
-    command.data.set(sense.subarray(0, length));
-    command.total = length;
-    command.stage = length > 0 ? "data-in" : "status";
-    command.task.status = ScsiStatus.Good;
-    return true;
-  }
-
-  #fail(command: TargetCommand, key: number, asc: number, ascq: number): void {
-    this.#sense.keepCondition(command.initiator, command.lun, { key, asc, ascq });
-    this.#end(command, ScsiStatus.CheckCondition);
-  }
-
-  /** Goes to STATUS without data. */
-  #end(command: TargetCommand, status: number): void {
-    command.task.status = status;
-    command.stage = "status";
-    if (this.#current === command) this.#proceed();
+      this.#proceed();
+    } else this.#carrier.dataTaken(command);
   }
 }
 

@@ -1,0 +1,99 @@
+/** `ringside scripts assemble` and `disassemble`: files in, files out. */
+import { readFileSync, writeFileSync } from "node:fs";
+import {
+  type AssembledProgram,
+  assemble,
+  type ChipName,
+  type DialectName,
+  dialects,
+  disassemble,
+  formatDiagnostic,
+  listing,
+  programText,
+  readWords,
+  type TextFormat,
+  WordsError,
+  wordsToBytes,
+} from "../ncr53c710/index.js";
+import { UsageError, WorkFailed } from "./errors.js";
+import { writeOutput } from "./output.js";
+
+/** Options of assembling as the command line gives them. */
+export interface SourceOptions {
+  readonly arch: ChipName;
+  readonly dialect: DialectName;
+}
+
+const standardInput = 0;
+const largestSource = 16 << 20;
+
+/** A file's bytes; `-` is standard input. @throws UsageError */
+export function readScriptsFile(path: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path === "-" ? standardInput : path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new UsageError(`${path} cannot be read (${code}): give a file that exists`, { cause });
+  }
+  if (bytes.length <= largestSource) return bytes;
+  throw new UsageError(`${path} has ${bytes.length} bytes: SCRIPTS have at most ${largestSource}`);
+}
+
+/** Assembles a source, telling its problems on standard error. @throws WorkFailed */
+export function assembleSource(path: string, bytes: Uint8Array, options: SourceOptions): AssembledProgram {
+  const source = new TextDecoder().decode(bytes);
+  const name = path === "-" ? "standard input" : path;
+  const { program, diagnostics } = assemble(source, { chip: options.arch, dialect: dialects[options.dialect] });
+  if (diagnostics.length > 0) {
+    process.stderr.write(`${diagnostics.map((diagnostic) => formatDiagnostic(diagnostic, name)).join("\n")}\n`);
+  }
+  if (program !== undefined) return program;
+  const errors = diagnostics.filter(({ severity }) => severity === "error").length;
+  throw new WorkFailed(`${name} was not assembled: ${errors} ${errors === 1 ? "error" : "errors"}`);
+}
+
+/** @throws WorkFailed, UsageError */
+export async function assembleFile(
+  path: string,
+  options: SourceOptions & {
+    readonly format: TextFormat | "binary";
+    readonly output?: string;
+    readonly listing?: string;
+  },
+): Promise<void> {
+  const program = assembleSource(path, readScriptsFile(path), options);
+  if (options.listing !== undefined) writeFile(options.listing, listing(program));
+  const { format } = options;
+  const result = format === "binary" ? wordsToBytes(program.words) : programText(program, format, path);
+  await emit(options.output, result);
+}
+
+/** @throws WorkFailed, UsageError */
+export async function disassembleFile(
+  path: string,
+  options: { readonly arch: ChipName; readonly output?: string },
+): Promise<void> {
+  let words: Uint32Array;
+  try {
+    words = readWords(readScriptsFile(path));
+  } catch (error) {
+    if (error instanceof WordsError) throw new WorkFailed(`${path}: ${error.message}`, { cause: error });
+    throw error;
+  }
+  await emit(options.output, disassemble(words, { chip: options.arch }));
+}
+
+async function emit(output: string | undefined, data: string | Uint8Array): Promise<void> {
+  if (output === undefined || output === "-") await writeOutput(data);
+  else writeFile(output, data);
+}
+
+function writeFile(path: string, data: string | Uint8Array): void {
+  try {
+    writeFileSync(path, data);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new WorkFailed(`${path} cannot be written (${code}): give another file`, { cause });
+  }
+}
