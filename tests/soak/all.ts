@@ -1,3 +1,5 @@
+import { blockRequests } from "./block-requests.js";
+import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
 import { registers } from "./registers.js";
 import { restlessRings, rings } from "./rings.js";
@@ -6,4 +8,14 @@ import { stack } from "./stack.js";
 import { restlessUsedRings, usedRings } from "./used-rings.js";
 
 /** Every soak, in the order in which they are run. */
-export const soaks: readonly Soak[] = [rings, restlessRings, usedRings, restlessUsedRings, registers, commands, stack];
+export const soaks: readonly Soak[] = [
+  rings,
+  restlessRings,
+  usedRings,
+  restlessUsedRings,
+  registers,
+  commands,
+  stack,
+  blockRequests,
+  blockStack,
+];

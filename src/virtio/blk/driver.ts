@@ -7,7 +7,7 @@ import { DeviceError, UnsupportedError } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
-import { type Patience, type RequestAborted, RequestDriver } from "../driver-base/index.js";
+import { Cancellation, type RequestAborted, RequestDriver } from "../driver-base/index.js";
 import { type BlkInfo, readBlkInfo } from "./driver-info.js";
 import { type PacketResult, packetAnswerLength, parsePacketAnswer } from "./driver-packet.js";
 import { encodeRanges, type SectorRange, splitRanges } from "./driver-ranges.js";
@@ -47,7 +47,11 @@ export interface BlkDriverOptions {
 }
 
 /** Patience with one operation, and its queue. */
-export interface BlkOptions extends Patience {
+export interface BlkOptions {
+  /** Milliseconds for each of its requests; default the driver's. 0 for ever. */
+  readonly timeout?: number | undefined;
+  /** Stops the waiting. Memory stays lent until the device gave it back. */
+  readonly signal?: AbortSignal | undefined;
   /** Request queue to use. Default 0. */
   readonly queue?: number;
 }
@@ -63,6 +67,13 @@ export class BlkRequestError extends DeviceError {
     this.type = type;
     this.status = status;
   }
+}
+
+/** The options of an operation as each of its requests takes them. */
+interface Course {
+  readonly queue: number;
+  readonly timeout: number | undefined;
+  readonly cancellation: Cancellation | undefined;
 }
 
 /** A buffer that goes with a request. */
@@ -161,25 +172,27 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
 
   /** Fills `bytes`, a whole number of sectors, from `sector` on. @throws BlkRequestError, RangeError */
   readSectors(sector: number, bytes: Uint8Array, options: BlkOptions = {}): Promise<void> {
-    return this.#transfer(BlkType.In, sector, bytes, options);
+    return this.#operation(options, (course) => this.#transfer(BlkType.In, sector, bytes, course));
   }
 
   /** Writes `bytes`, a whole number of sectors, from `sector` on. @throws BlkRequestError, RangeError */
   writeSectors(sector: number, bytes: Uint8Array, options: BlkOptions = {}): Promise<void> {
-    return this.#transfer(BlkType.Out, sector, bytes, options);
+    return this.#operation(options, (course) => this.#transfer(BlkType.Out, sector, bytes, course));
   }
 
   /** What was written before is durable when this ends. @throws BlkRequestError */
   async flushCache(options: BlkOptions = {}): Promise<void> {
     // Without the feature there is nothing to flush: every write was durable when it ended.
     if (!this.link.has(blkFeatures.FLUSH)) return;
-    await this.#simple(BlkType.Flush, [], options);
+    await this.#operation(options, (course) => this.#simple(BlkType.Flush, [], course));
   }
 
   /** The device's name, at most 20 characters. @throws BlkRequestError */
   async identify(options: BlkOptions = {}): Promise<string> {
     const bytes = new Uint8Array(blkIdLength);
-    await this.#simple(BlkType.GetId, [{ bytes, direction: "from-device" }], options);
+    await this.#operation(options, (course) =>
+      this.#simple(BlkType.GetId, [{ bytes, direction: "from-device" }], course),
+    );
     const end = bytes.indexOf(0);
     return String.fromCharCode(...bytes.subarray(0, end < 0 ? blkIdLength : end)).trimEnd();
   }
@@ -188,7 +201,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   async discard(ranges: readonly SectorRange[], options: BlkOptions = {}): Promise<void> {
     const limits = this.#info.discard;
     if (limits === undefined) throw new UnsupportedError("the device has no DISCARD");
-    await this.#rangeRequests(BlkType.Discard, ranges, limits, 0, options);
+    await this.#operation(options, (course) => this.#rangeRequests(BlkType.Discard, ranges, limits, 0, course));
   }
 
   /**
@@ -203,7 +216,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     const limits = this.#info.writeZeroes;
     if (limits === undefined) throw new UnsupportedError("the device has no WRITE_ZEROES");
     const flags = options.unmap === true ? unmapFlag : 0;
-    await this.#rangeRequests(BlkType.WriteZeroes, ranges, limits, flags, options);
+    await this.#operation(options, (course) => this.#rangeRequests(BlkType.WriteZeroes, ranges, limits, flags, course));
   }
 
   /**
@@ -224,7 +237,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
       ...out.map((bytes) => ({ bytes, direction: "to-device" as const })),
       ...back.map((bytes) => ({ bytes, direction: "from-device" as const })),
     ];
-    await this.#simple(BlkType.ScsiCommand, buffers, options);
+    await this.#operation(options, (course) => this.#simple(BlkType.ScsiCommand, buffers, course));
     return parsePacketAnswer(tail, this.link.transport.endianness);
   }
 
@@ -245,19 +258,27 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     for (const listener of [...this.#onChange]) listener(this.#info);
   }
 
-  async #transfer(type: number, sector: number, bytes: Uint8Array, options: BlkOptions): Promise<void> {
+  async #operation({ queue = 0, timeout, signal }: BlkOptions, work: (course: Course) => Promise<void>): Promise<void> {
+    const cancellation = signal === undefined ? undefined : new Cancellation(signal);
+    try {
+      await work({ queue: Math.min(queue, this.requestQueues - 1), timeout, cancellation });
+    } finally {
+      cancellation?.dispose();
+    }
+  }
+
+  async #transfer(type: number, sector: number, bytes: Uint8Array, course: Course): Promise<void> {
     this.#checkSectors(sector, bytes.length / sectorSize);
     const { windowBytes = 8 << 20 } = this.#options;
     const step = Math.max(this.#info.blockSize, windowBytes - (windowBytes % this.#info.blockSize));
     for (let done = 0; done < bytes.length; done += step) {
-      await this.#window(type, sector + done / sectorSize, bytes.subarray(done, done + step), options);
+      await this.#window(type, sector + done / sectorSize, bytes.subarray(done, done + step), course);
     }
   }
 
   /** Lends `bytes` to the device and sends all the requests that move them at once. */
-  async #window(type: number, sector: number, bytes: Uint8Array, options: BlkOptions): Promise<void> {
+  async #window(type: number, sector: number, bytes: Uint8Array, course: Course): Promise<void> {
     const isWrite = type === BlkType.Out;
-    const queue = this.#queueOf(options);
     const { requestBytes = 1 << 20 } = this.#options;
     const { segMax, sizeMax, blockSize } = this.#info;
     const shared = this.link.transport.dma.share(bytes, isWrite ? "to-device" : "from-device");
@@ -268,7 +289,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     try {
       const parts = splitTransfer(sector, shared.segments, {
         // Header and status take two descriptors of a chain.
-        segMax: Math.max(1, Math.min(segMax, this.queueSize(queue) - 2)),
+        segMax: Math.max(1, Math.min(segMax, this.queueSize(course.queue) - 2)),
         sizeMax,
         maxBytes: Math.max(requestBytes, blockSize),
         granule: blockSize,
@@ -282,7 +303,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
         }
         open++;
         const what = () => `${isWrite ? "write" : "read"} of ${part.byteLength / sectorSize} sectors at ${part.sector}`;
-        return this.#sendRequest(request, type, what, options, giveBack);
+        return this.#sendRequest(request, type, what, course, giveBack);
       });
       await everyOne(sent);
     } finally {
@@ -291,7 +312,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   }
 
   /** One request with these buffers: first those for the device, then those from it. */
-  async #simple(type: number, data: readonly Lending[], options: BlkOptions): Promise<void> {
+  async #simple(type: number, data: readonly Lending[], course: Course): Promise<void> {
     const buffers: SharedBuffer[] = [];
     const request = this.acquireRequest();
     request.setHeader(type, 0);
@@ -312,7 +333,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
       request,
       type,
       () => blkTypeName(type),
-      options,
+      course,
       () => this.unshare(buffers),
     );
   }
@@ -322,34 +343,30 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     ranges: readonly SectorRange[],
     limits: { readonly maxSectors: number; readonly maxRanges: number },
     flags: number,
-    options: BlkOptions,
+    course: Course,
   ): Promise<void> {
     for (const { sector, sectors } of ranges) this.#checkSectors(sector, sectors);
     const { endianness } = this.link.transport;
     const requests = splitRanges(ranges, limits).map((some) => encodeRanges(some, flags, endianness));
-    await everyOne(requests.map((bytes) => this.#simple(type, [{ bytes, direction: "to-device" }], options)));
+    await everyOne(requests.map((bytes) => this.#simple(type, [{ bytes, direction: "to-device" }], course)));
   }
 
   #sendRequest(
     request: BlkRequest,
     type: number,
     describe: () => string,
-    options: BlkOptions,
+    course: Course,
     onReturn: () => void,
   ): Promise<void> {
-    return this.send(request, this.#queueOf(options), {
-      timeout: options.timeout,
-      signal: options.signal,
+    return this.send(request, course.queue, {
+      timeout: course.timeout,
+      cancellation: course.cancellation,
       describe,
       result: ({ status }) => {
         if (status !== BlkStatus.Ok) throw new BlkRequestError(describe(), type, status);
       },
       onReturn,
     });
-  }
-
-  #queueOf({ queue = 0 }: BlkOptions): number {
-    return Math.min(queue, this.requestQueues - 1);
   }
 
   #checkSectors(sector: number, sectors: number): void {

@@ -46,6 +46,22 @@ test("pieces that touch become one segment", () => {
   assert.deepEqual(splitTransfer(0, segments, { ...unlimited, segMax: 1 })[0].segments, [{ address: 0, length: 1024 }]);
 });
 
+test("what a cut leaves over is joined again: it counts as one segment", () => {
+  const segments = [
+    { address: 0, length: 1000 },
+    { address: 5000, length: 536 },
+  ];
+  const parts = splitTransfer(0, segments, { ...unlimited, segMax: 2, sizeMax: 513 });
+  assert.deepEqual(
+    parts.map(({ byteLength, segments: pieces }) => [byteLength, pieces.map(({ length }) => length)]),
+    [
+      [512, [512]],
+      [512, [488, 24]],
+      [512, [512]],
+    ],
+  );
+});
+
 test("a sector in more pieces than a request may have is refused with one clear line", () => {
   const segments = [
     { address: 0, length: 100 },

@@ -47,7 +47,7 @@ export function splitTransfer(
   let byteLength = 0;
   let at = sector;
   const end = (whole: number): TransferSegment[] => {
-    const [kept, rest] = cut(part, whole);
+    const [kept, rest] = cut(part, whole, limits.sizeMax);
     parts.push({ sector: at, byteLength: whole, segments: kept });
     at += whole / sectorSize;
     byteLength -= whole;
@@ -85,16 +85,25 @@ function wholeLength(length: number, granule: number): number {
   return whole > 0 ? whole : length - (length % sectorSize);
 }
 
-/** The first `length` bytes, and what is left. */
-function cut(segments: readonly TransferSegment[], length: number): [TransferSegment[], TransferSegment[]] {
+/** The first `length` bytes, and what is left: joined where a segment of `sizeMax` bytes allows it. */
+function cut(
+  segments: readonly TransferSegment[],
+  length: number,
+  sizeMax: number,
+): [TransferSegment[], TransferSegment[]] {
   const kept: TransferSegment[] = [];
   const rest: TransferSegment[] = [];
   let left = length;
   for (const segment of segments) {
     const take = Math.min(left, segment.length);
-    if (take > 0) kept.push({ address: segment.address, length: take });
-    if (take < segment.length) rest.push({ address: segment.address + take, length: segment.length - take });
     left -= take;
+    if (take > 0) kept.push({ address: segment.address, length: take });
+    if (take === segment.length) continue;
+    const [address, remaining] = [segment.address + take, segment.length - take];
+    const last = rest.at(-1);
+    const joins = last !== undefined && last.address + last.length === address && last.length + remaining <= sizeMax;
+    if (joins) rest[rest.length - 1] = { address: last.address, length: last.length + remaining };
+    else rest.push({ address, length: remaining });
   }
   return [kept, rest];
 }

@@ -1,3 +1,4 @@
+export * from "./cancellation.js";
 export * from "./request-driver.js";
 export * from "./request-rings.js";
 export * from "./ring-request.js";

@@ -5,6 +5,7 @@
 import { DeviceError, ProtocolError } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { DriverLink } from "../../transport/index.js";
+import type { Cancellation } from "./cancellation.js";
 import { RequestRings, type RequestRingsOptions } from "./request-rings.js";
 import type { RingRequest } from "./ring-request.js";
 
@@ -13,16 +14,12 @@ export class RequestAborted extends DeviceError {
   override readonly name = "RequestAborted";
 }
 
-/** How long to wait for a request. */
-export interface Patience {
-  /** Milliseconds; default the driver's. 0 for ever. */
-  readonly timeout?: number | undefined;
-  /** Stops waiting. Memory stays lent until the device gave it back. */
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** One request for {@link RequestDriver.send}. */
-export interface Sending<Request, Result> extends Patience {
+export interface Sending<Request, Result> {
+  /** Milliseconds until nobody waits any more; default the driver's. 0 for ever. */
+  readonly timeout?: number | undefined;
+  /** Stops the waiting. Memory stays lent until the device gave it back. */
+  readonly cancellation?: Cancellation | undefined;
   /** Names the request in errors. */
   readonly describe: () => string;
   /** Reads the result when the device answered; throws when the answer is a failure. */
@@ -146,7 +143,7 @@ export abstract class RequestDriver<Request extends RingRequest> {
    * `sending.result` throws.
    */
   protected send<Result>(request: Request, queue: number, sending: Sending<Request, Result>): Promise<Result> {
-    const { signal, describe, onReturn } = sending;
+    const { cancellation, describe, onReturn } = sending;
     let isEnded = false;
     const promise = new Promise<Result>((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
@@ -155,11 +152,11 @@ export abstract class RequestDriver<Request extends RingRequest> {
         reject(error);
         this.#abort(request, error);
       };
-      const onSignal = () => abort("called off");
+      const callOff = () => abort("called off");
       request.onEnd = () => {
         isEnded = true;
         clearTimeout(timer);
-        signal?.removeEventListener("abort", onSignal);
+        cancellation?.remove(callOff);
         try {
           if (request.outcome === "failed") reject(request.error);
           else resolve(sending.result(request));
@@ -178,8 +175,8 @@ export abstract class RequestDriver<Request extends RingRequest> {
         };
         timer = setTimeout(late, limit);
       }
-      signal?.addEventListener("abort", onSignal, { once: true });
-      if (signal?.aborted) onSignal();
+      cancellation?.add(callOff);
+      if (cancellation?.isCalledOff) callOff();
     });
     if (!isEnded) this.#enqueue(request, queue);
     return promise;
