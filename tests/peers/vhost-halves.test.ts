@@ -1,14 +1,16 @@
 /** Our driver half over vhost-user, on our own back end in another process and on QEMU's storage daemon. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { after, describe, test } from "node:test";
 import { openVhostUser, type FrontEndOptions, type VhostUserFrontEnd } from "../../src/platform/vhost-user/index.js";
 import { unitAddress } from "../../src/scsi/index.js";
 import { seededRandom } from "../../src/testing/index.js";
-import { featureNames, featureSet, ProtocolFeature } from "../../src/transport/index.js";
+import { featureSet, ProtocolFeature } from "../../src/transport/index.js";
 import { scsiConfig, VirtioBlkDriver, VirtioScsiDriver, virtioBlkId, virtioScsiId } from "../../src/virtio/index.js";
 import { type BackEndProcess, startBackEnd, startStorageDaemon } from "./vhost-processes.js";
 
@@ -128,3 +130,153 @@ describe("our front end and our back end, two processes", { skip: noLinux }, () 
     });
   }
 });
+
+describe("our front end and qemu-storage-daemon", { skip: noDaemon }, () => {
+  const daemonCases: readonly { name: string; options?: Partial<FrontEndOptions>; args?: string[]; queues?: number }[] = [
+    { name: "everything that both know" },
+    { name: "without acknowledgements", options: { acknowledged: false } },
+    { name: "memory as a table", options: { withoutProtocolFeatures: featureSet(f.CONFIGURE_MEM_SLOTS) } },
+    { name: "two queues", args: ["num-queues=2"], queues: 2 },
+  ];
+  for (const { name, options, args = [], queues = 1 } of daemonCases) {
+    test(name, async () => {
+      const socket = newSocket();
+      const image = join(folder, "daemon.img");
+      writeFileSync(image, "");
+      truncateSync(image, 8 << 20);
+      const peer = await startStorageDaemon(socket, image, ...args);
+      await withFrontEnd(peer, { place: { connect: socket }, deviceId: virtioBlkId, queueSize: 128, ...options }, async ({ transport }) => {
+        const driver = await VirtioBlkDriver.open(transport, { queues });
+        await verifyBlk(driver, (8 << 20) / 512, queues);
+        const data = randomBytes(4096, 11);
+        await driver.writeSectors(100, data);
+        await driver.writeZeroes([{ sector: 0, sectors: 64 }], { unmap: true });
+        await driver.flushCache();
+        await driver.close();
+        const file = readFileSync(image);
+        assert.equal(Buffer.compare(file.subarray(51200, 55296), data), 0);
+        assert.ok(file.subarray(0, 64 * 512).every((byte) => byte === 0));
+      });
+    });
+  }
+
+  test("death of the back end fails what is in flight, quickly", async () => {
+    const socket = newSocket();
+    const image = join(folder, "death.img");
+    writeFileSync(image, "");
+    truncateSync(image, 8 << 20);
+    const peer = await startStorageDaemon(socket, image);
+    await withFrontEnd(peer, { place: { connect: socket }, deviceId: virtioBlkId, queueSize: 128 }, async ({ transport }) => {
+      const driver = await VirtioBlkDriver.open(transport);
+      await driver.writeSectors(0, randomBytes(4096, 1));
+      await peer.stop("SIGKILL");
+      const start = performance.now();
+      await assert.rejects(driver.writeSectors(0, randomBytes(4096, 1)));
+      assert.ok(performance.now() - start < 1000);
+      assert.equal(transport.isGone, true);
+      await driver.close();
+    });
+  });
+});
+
+describe("a back end that dies and comes back", { skip: noLinux }, () => {
+  test("without anybody to come back, what is in flight fails at once", async () => {
+    const socket = newSocket();
+    const peer = await startBackEnd(socket, "blk", `${8 << 20}`, "--slow", "1000000000");
+    await withFrontEnd(peer, { place: { connect: socket }, deviceId: virtioBlkId }, async ({ transport }) => {
+      const driver = await VirtioBlkDriver.open(transport);
+      const lost = [0, 8, 16].map((sector) => assert.rejects(driver.writeSectors(sector, randomBytes(4096, sector + 1))));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const start = performance.now();
+      await peer.stop("SIGKILL");
+      await Promise.all(lost);
+      assert.ok(performance.now() - start < 1000);
+      await driver.close();
+    });
+  });
+
+  test("with a record of what is in flight nothing is lost and everything ends once, over 10 deaths", async () => {
+    const socket = newSocket();
+    const image = join(folder, "again.img");
+    const sectors = 4096;
+    writeFileSync(image, randomBytes(sectors * 512, 1));
+    const model = new Uint8Array(readFileSync(image));
+    let peer = await startBackEnd(socket, "blk", image, "--slow", "4");
+    const frontEnd = await openVhostUser({ place: { connect: socket }, deviceId: virtioBlkId, onLost: () => {} });
+    try {
+      const driver = await VirtioBlkDriver.open(frontEnd.transport);
+      const random = seededRandom(3);
+      let ended = 0;
+      for (let death = 0; death < 10; death++) {
+        const places = Array.from({ length: 24 }, (_, index) => index * 128 + random.below(120));
+        const writes = places.map(async (sector, index) => {
+          const data = randomBytes(8 * 512, death * 100 + index + 1);
+          await driver.writeSectors(sector, data);
+          model.set(data, sector * 512);
+          ended++;
+        });
+        await new Promise((resolve) => setTimeout(resolve, random.below(8)));
+        await peer.stop("SIGKILL");
+        const before = ended;
+        peer = await startBackEnd(socket, "blk", image, "--slow", "4");
+        await frontEnd.reconnect(5000);
+        await Promise.all(writes);
+        assert.ok(before <= ended && ended === (death + 1) * 24);
+        const all = new Uint8Array(model.length);
+        await driver.readSectors(0, all);
+        assert.equal(Buffer.compare(all, model), 0, `after death ${death}`);
+      }
+      await driver.close();
+    } finally {
+      frontEnd.close();
+      await peer.stop();
+    }
+  });
+});
+
+describe("the load generator of bench/ on our back end", { skip: noCompiler() }, () => {
+  const program = join(folder, "vhost-blk-load");
+  const variants = [
+    ["--info"],
+    ["--verify"],
+    ["--verify", "--no-indirect"],
+    ["--verify", "--no-event-idx"],
+    ["--verify", "--no-reply-ack"],
+    ["--verify", "--no-mem-slots", "--regions", "2"],
+    ["--verify", "--regions", "2", "--inflight"],
+    ["--verify", "--notify", "poll", "--no-event-idx", "--no-indirect"],
+    ["--verify", "--queue", "1", "--queue-size", "16", "--qd", "4"],
+    ["--verify", "--seg", "1024", "--bs", "16k", "--wce", "0"],
+    ["--verify", "--bs", "1m", "--qd", "4"],
+  ];
+  test("every option", async () => {
+    const socket = newSocket();
+    const source = fileURLToPath(new URL("../../../bench/vhost-blk-load.c", import.meta.url));
+    const compiled = spawnSync("cc", ["-O2", "-o", program, existsSync(source) ? source : "bench/vhost-blk-load.c"]);
+    assert.equal(compiled.status, 0, compiled.stderr.toString());
+    const peer = await startBackEnd(socket, "blk", `${32 << 20}`, "--queues", "2");
+    try {
+      for (const options of variants) {
+        const load = await run(program, ["--socket", socket, "--span", "16m", ...options]);
+        assert.equal(load.status, 0, `${options.join(" ")}: ${load.output}`);
+        if (options[0] === "--verify") assert.match(load.output, / 0 differ, 0 failed, 0 with another used.len/);
+      }
+    } finally {
+      await peer.stop();
+    }
+    assert.deepEqual(new Set(peer.output().trim().split("\n")), new Set(["ready", "gone"]));
+  });
+});
+
+function noCompiler(): string | false {
+  return noLinux || (spawnSync("cc", ["--version"]).status !== 0 && "there is no C compiler");
+}
+
+async function run(program: string, args: readonly string[]): Promise<{ status: number | null; output: string }> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  child.stdout.on("data", (text) => (output += text));
+  child.stderr.on("data", (text) => (output += text));
+  const [status] = await once(child, "exit");
+  return { status, output };
+}

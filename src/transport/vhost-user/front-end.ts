@@ -36,6 +36,11 @@ export interface VhostUserTransportOptions {
   withoutProtocolFeatures?: bigint;
   /** Ask for an acknowledgement of every message where the back end can. Default true. */
   acknowledged?: boolean;
+  /**
+   * Told when the connection is lost. The device then counts as there all the same, and `reconnect` goes on with it.
+   * Without this the driver is told that its device is gone.
+   */
+  onLost?: (() => void) | undefined;
 }
 
 /** A region of guest memory in a file. */
@@ -66,6 +71,7 @@ export class VhostUserTransport implements DriverTransport {
   readonly #queueSize: number;
   readonly #blocks = new Map<number, DmaBlock>();
   readonly #localConfig: DataView | undefined;
+  #onLost: (() => void) | undefined;
   #handlers: InterruptHandlers | undefined;
   #generation = 0;
   #status = 0;
@@ -84,6 +90,7 @@ export class VhostUserTransport implements DriverTransport {
     this.dma = options.dma;
     this.#queueSize = options.queueSize ?? defaultQueueSize;
     if (!isQueueSize(this.#queueSize)) throw new RangeError(`a queue cannot have ${this.#queueSize} entries`);
+    this.#onLost = options.onLost;
     this.#channel = new FrontEndChannel(system, options.acknowledged ?? true);
     const f = ProtocolFeature;
     const known = featureSet(
@@ -112,7 +119,7 @@ export class VhostUserTransport implements DriverTransport {
   }
 
   readStatus(): number {
-    return this.#channel.isGone && this.#status !== 0 ? gone : this.#status;
+    return this.#channel.isGone && this.#status !== 0 && this.#onLost === undefined ? gone : this.#status;
   }
 
   writeStatus(value: number): void {
@@ -210,8 +217,9 @@ export class VhostUserTransport implements DriverTransport {
     if ((this.#status & DeviceStatus.DriverOk) !== 0) this.#rings.restart(system, this.#chosen);
   }
 
-  /** Closes the connection; a driver closes its link before. */
+  /** Closes the connection; a driver closes its link before, or finds its device gone. */
   close(): void {
+    this.#onLost = undefined;
     this.#rings.close();
     this.#channel.close();
   }
@@ -229,7 +237,9 @@ export class VhostUserTransport implements DriverTransport {
   }
 
   #lost(): void {
-    this.#handlers?.config();
+    this.#channel.close();
+    if (this.#onLost === undefined) this.#handlers?.config();
+    else this.#onLost();
   }
 
   /** A back end that is gone shows in the status, as a device that was pulled out does. */

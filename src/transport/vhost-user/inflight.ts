@@ -8,6 +8,7 @@ import { hostEndianness } from "../../bytes/index.js";
 
 const little = hostEndianness === "little";
 const version = 1;
+const largestCounter = 2n ** 52n;
 
 // The header of a queue's region, then 16 bytes a descriptor.
 const versionAt = 8;
@@ -63,7 +64,7 @@ export class InflightRecord {
       found.push({ head, counter });
     }
     // A counter past 2^53 was not written by us; numbers then start again, above nothing that is left.
-    this.#counter = highest < BigInt(Number.MAX_SAFE_INTEGER / 2) ? Number(highest) + 1 : 1;
+    this.#counter = highest < largestCounter ? Number(highest) + 1 : 1;
     found.sort((a, b) => (a.counter < b.counter ? -1 : a.counter > b.counter ? 1 : a.head - b.head));
     return found.map(({ head }) => head);
   }
