@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { parseHexBytes } from "../bytes/index.js";
 import { GuestMemory, Scatter } from "../memory/index.js";
 import { MemoryStore } from "../storage/index.js";
 import { ScsiBus } from "./bus.js";
+import { CdDrive } from "./cd.js";
 import { Commands } from "./command-table.js";
 import { Disk } from "./disk.js";
 import { decodeVirtioLun, unitAddress } from "./lun-address.js";
@@ -51,11 +53,12 @@ test("random CDBs never throw, never leave their buffers, always end with a stat
   const bus = new ScsiBus();
   bus.attach(0, 0, new Disk(new MemoryStore(512 * 300)));
   bus.attach(0, 1, new Disk(new MemoryStore(4096 * 300), { blockSize: 4096, descriptorSense: true }));
+  bus.attach(0, 2, new CdDrive(new MemoryStore(2048 * 300)));
   const nexuses = [new Nexus("one"), new Nexus("two")];
   const statuses = new Map<number, number>();
   const task = new ScsiTask();
   fc.assert(
-    fc.property(anyCdb, fc.nat(2), fc.nat(1), pieces, pieces, (bytes, lun, who, outPieces, inPieces) => {
+    fc.property(anyCdb, fc.nat(3), fc.nat(1), pieces, pieces, (bytes, lun, who, outPieces, inPieces) => {
       const out = guarded(outPieces);
       const room = guarded(inPieces);
       task.cdb.fill(0).set(bytes);
@@ -78,6 +81,61 @@ test("random CDBs never throw, never leave their buffers, always end with a stat
   );
   assert.ok((statuses.get(ScsiStatus.Good) ?? 0) > 200, "some commands get through");
   assert.ok((statuses.get(ScsiStatus.CheckCondition) ?? 0) > 200, "some are refused");
+});
+
+/** Parameter lists whose numbers are small now and then, so that some make sense. */
+const anyList = fc.array(fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(24), fc.nat(255)), {
+  maxLength: 64,
+});
+/** Commands with a parameter list: where its length stands, and starts of lists that get far. */
+const listed: readonly (readonly [opcode: number, lengthByte: number, starts: readonly string[]])[] = [
+  [0x15, 4, ["", "00 00 00 00 08 12 04", "00 00 00 08 00 00 01 2c 00 00 02 00 0a 0a 02 10"]],
+  [0x55, 8, ["", "00 00 00 00 00 00 00 00 08 12 00", "00 00 00 00 01 00 00 10"]],
+  [0x42, 8, ["", "00 16 00 10 00 00 00 00", "00 26 00 20 00 00 00 00 00 00 00 00 00 00 00"]],
+  [0x5f, 8, ["", "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01"]],
+];
+
+test("random parameter lists of any length never throw, are never read past their end, always end with a status", () => {
+  const disk = new Disk(new MemoryStore(512 * 300), { powerOnAttention: false });
+  const nexuses = [new Nexus("one"), new Nexus("two")];
+  const task = new ScsiTask();
+  const outcomes = new Map<string, number>();
+  const command = fc.constantFrom(...listed).chain(([opcode, at, starts]) =>
+    fc.record({
+      opcode: fc.constant(opcode),
+      at: fc.constant(at),
+      start: fc.constantFrom(...starts),
+      rest: anyList,
+      flags: fc.constantFrom(0, 0x10, 0x10, 1, 4, 5, 6),
+      type: fc.nat(9),
+      error: fc.constantFrom(0, 0, 0, 0, 1, -1, 200),
+      who: fc.nat(1),
+    }),
+  );
+  fc.assert(
+    fc.property(command, ({ opcode, at, start, rest, flags, type, error, who }) => {
+      const list = Uint8Array.of(...parseHexBytes(start), ...rest);
+      if (opcode === 0x5f) list.fill(0, 24);
+      const sent = opcode === 0x5f ? Uint8Array.from({ length: 24 }, (_, index) => list[index] ?? 0) : list;
+      task.cdb.fill(0);
+      task.cdb.set([opcode, flags, opcode === 0x5f ? type : 0]);
+      task.cdb[at] = Math.max(0, sent.length + error);
+      task.begin(nexuses[who], Scatter.of(sent), new Scatter());
+      disk.prepare(task);
+      assert.equal(disk.execute(task), undefined, "a memory store answers at once");
+      const { Good, CheckCondition, ReservationConflict } = ScsiStatus;
+      assert.ok(([Good, CheckCondition, ReservationConflict] as number[]).includes(task.status));
+      assert.ok(task.transferredOut <= sent.length);
+      assert.equal(task.senseLength > 0, task.status === CheckCondition);
+      const outcome = `${opcode.toString(16)} ${task.status}`;
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }),
+    { numRuns: 5000 },
+  );
+  for (const opcode of ["15", "55", "42", "5f"]) {
+    assert.ok((outcomes.get(`${opcode} 0`) ?? 0) > 20, `${opcode} gets through now and then`);
+    assert.ok((outcomes.get(`${opcode} 2`) ?? 0) > 20, `${opcode} is refused now and then`);
+  }
 });
 
 test("a command after a random one finds the unit as it was", () => {
