@@ -249,3 +249,21 @@ test("a request at ring level: its status comes last, whatever is added", async 
   loop.driver.releaseRequest(request);
   await loop.close();
 });
+
+test("a device that does not reset keeps what it was lent: it is not used again", async () => {
+  const loop = await createBlkLoopback({ faults: never });
+  const read = loop.driver.readSectors(0, new Uint8Array(512), { timeout: 0 });
+  loop.adapter.core.writeStatus = () => {}; // A reset that never ends.
+  const clock = Date.now;
+  let now = 0;
+  Date.now = () => (now += 1000);
+  try {
+    await assert.rejects(loop.driver.close(), { code: "reset-never-ends" });
+  } finally {
+    Date.now = clock;
+  }
+  await assert.rejects(read, DeviceError);
+  assert.equal(loop.dma?.sharedBuffers, 1);
+  assert.throws(() => loop.dma?.assertNothingAllocated());
+  await loop.unplug();
+});

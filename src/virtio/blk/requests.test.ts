@@ -186,3 +186,24 @@ test("requests are served on every queue of a device with several", () => {
   }
   assert.deepEqual(queues.signals, [1, 1, 1]);
 });
+
+test("virtio 1.2 §5.2.6.2: WRITE_ZEROES keeps the space unless unmap is set, in every range on its own", () => {
+  class Recorder extends MemoryStore {
+    readonly calls: [position: number, length: number, keepSpace: boolean][] = [];
+    override writeZeroes(position: number, length: number, keepSpace: boolean) {
+      this.calls.push([position, length, keepSpace]);
+      return super.writeZeroes(position, length, keepSpace);
+    }
+  }
+  const store = new Recorder(64 * 512);
+  const queues = new BareQueues(new VirtioBlkDevice(store));
+  const ranges = blkRangeBytes("little", [
+    { sector: 1, sectors: 2, flags: 1 },
+    { sector: 5, sectors: 1, flags: 0 },
+  ]);
+  assert.equal(queues.send(0, blkRequestBytes("little", BlkType.WriteZeroes, 0, ranges), 1).answer[0], Ok);
+  assert.deepEqual(store.calls, [
+    [512, 1024, false],
+    [2560, 512, true],
+  ]);
+});
