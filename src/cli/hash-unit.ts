@@ -1,18 +1,18 @@
 /** SHA-256 of a whole unit, read through the driver. */
 import { createHash } from "node:crypto";
 import { blockBytes, type DmaMemory } from "../memory/index.js";
-import type { UnitBlocks } from "../virtio/index.js";
 import { allEnded } from "./all-ended.js";
+import type { DrivenBlocks } from "./driven.js";
 import type { Pace } from "./pace.js";
 
 /** Commands that are under way at once, and bytes of each. */
 const depth = 4;
 const pieceBytes = 256 * 1024;
 
-/** In hexadecimal. @throws ScsiCommandError, Interrupted */
-export async function hashUnit(unit: UnitBlocks, dma: DmaMemory, pace: Pace): Promise<string> {
+/** In hexadecimal. @throws Interrupted, and what the driver throws */
+export async function hashUnit(unit: DrivenBlocks, dma: DmaMemory, pace: Pace): Promise<string> {
   const hash = createHash("sha256");
-  const pieceBlocks = Math.max(1, Math.min(unit.commandBlocks, Math.floor(pieceBytes / unit.blockSize)));
+  const pieceBlocks = Math.max(1, Math.floor(pieceBytes / unit.blockSize));
   const room = dma.allocate(depth * pieceBlocks * unit.blockSize, 4096);
   try {
     const bytes = blockBytes(room);

@@ -1,5 +1,6 @@
 /** Image arguments: a path, then what unit it becomes: `disk.img,target=1,lun=1,block-size=4096,ro`. */
-import { lunLimit, targetLimit } from "../scsi/index.js";
+import { cdBlockSize, lunLimit, targetLimit } from "../scsi/index.js";
+import type { DeviceKind } from "./driven.js";
 import { UsageError } from "./errors.js";
 
 /** One image argument as written. */
@@ -10,6 +11,8 @@ export interface ImageArgument {
   /** Bytes. */
   readonly blockSize?: number;
   readonly readOnly: boolean;
+  /** The medium of a CD-ROM drive. */
+  readonly cd?: boolean;
 }
 
 /** An image with the place of its unit. */
@@ -20,9 +23,10 @@ export interface PlacedImage {
   /** Bytes. */
   readonly blockSize: number;
   readonly readOnly: boolean;
+  readonly cd?: boolean;
 }
 
-const settings = "target=N, lun=N, block-size=N, ro";
+const settings = "target=N, lun=N, block-size=N, ro, cd";
 
 /**
  * Reads an image argument. A comma that belongs to the file name is written `\,`.
@@ -39,7 +43,11 @@ export function parseImageArgument(text: string): ImageArgument {
     seen.add(key);
     image = { ...image, ...readSetting(text, word, key, value) };
   }
-  return image;
+  if (image.cd !== true) return image;
+  if ((image.blockSize ?? cdBlockSize) !== cdBlockSize) {
+    throw new UsageError(`"${text}": a CD-ROM has blocks of ${cdBlockSize} bytes: leave out block-size`);
+  }
+  return { ...image, blockSize: cdBlockSize, readOnly: true };
 }
 
 function splitOnce(word: string): [key: string, value: string | undefined] {
@@ -59,7 +67,7 @@ function readSetting(text: string, word: string, key: string, value: string | un
       if (value === undefined) return { readOnly: true };
       break;
     case "cd":
-      if (value === undefined) throw new UsageError(`"${text}": CD-ROM units are not there yet; leave out cd`);
+      if (value === undefined) return { cd: true };
       break;
   }
   throw new UsageError(
@@ -81,12 +89,13 @@ function blockSize(text: string, value: string | undefined): number {
 
 /**
  * Gives every image its place: as it says, else 0/0, 1/1, 2/2 … in the order of the command line. An image that says
- * only one of target and lun has the other at 0.
+ * only one of target and lun has the other at 0. A virtio-blk adapter is its disk, so there is nothing to choose there.
  * @throws UsageError when two are in one place or a place does not exist.
  */
-export function placeImages(images: readonly ImageArgument[]): PlacedImage[] {
+export function placeImages(images: readonly ImageArgument[], device: DeviceKind = "scsi"): PlacedImage[] {
+  if (device === "blk") return images.map(placeOnBlk);
   const taken = new Map<string, string>();
-  return images.map(({ path, target, lun, blockSize = 512, readOnly }, index) => {
+  return images.map(({ path, target, lun, blockSize = 512, readOnly, cd }, index) => {
     const isPlaced = target !== undefined || lun !== undefined;
     const placed = { path, target: target ?? (isPlaced ? 0 : index), lun: lun ?? (isPlaced ? 0 : index) };
     if (placed.target >= targetLimit) {
@@ -100,6 +109,16 @@ export function placeImages(images: readonly ImageArgument[]): PlacedImage[] {
       throw new UsageError(`${other} and ${path} are both at ${place}: give one another place (,target=N,lun=N)`);
     }
     taken.set(place, path);
-    return { ...placed, blockSize, readOnly };
+    return { ...placed, blockSize, readOnly, ...(cd === true ? { cd } : {}) };
   });
+}
+
+function placeOnBlk({ path, target, lun, blockSize = 512, readOnly, cd }: ImageArgument): PlacedImage {
+  if (target !== undefined || lun !== undefined) {
+    throw new UsageError(
+      `${path}: each virtio-blk disk has an adapter of its own: leave out target and lun, or say --device scsi`,
+    );
+  }
+  if (cd === true) throw new UsageError(`${path}: virtio-blk has no CD-ROM drives: leave out cd, or say --device scsi`);
+  return { path, target: 0, lun: 0, blockSize, readOnly };
 }

@@ -1,39 +1,94 @@
 /** The embedded platform: our device halves over the images, or over scratch overlays of them. */
 import { EmbeddedMachine } from "../platform/embedded/index.js";
-import { Disk, ScsiBus } from "../scsi/index.js";
-import { OverlayStore } from "../storage/index.js";
-import { VirtioScsiDevice } from "../virtio/index.js";
+import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
+import { OverlayStore, type Store } from "../storage/index.js";
+import type { DeviceType } from "../transport/index.js";
+import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
+import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
-import { adapterFlavour, adapterVectors, type PlatformMachine, type PlatformOptions } from "./platform.js";
+import {
+  adapterFlavour,
+  adapterVectors,
+  goesIntoWindows,
+  type PlatformMachine,
+  type PlatformOptions,
+} from "./platform.js";
 
+/** What QEMU's adapters of both kinds are. */
 const scsiController = 0x01_0000;
+
+/** Devices with their images, and how to let go of those. */
+interface Devices {
+  readonly devices: readonly DeviceType[];
+  close(): Promise<void>;
+}
 
 /** @throws ImageError, UsageError */
 export async function startEmbedded(options: PlatformOptions): Promise<PlatformMachine> {
-  const { board, observer } = options;
-  const bus = new ScsiBus();
+  const { board, registers, observer, tolerant } = options;
+  const inWindows = goesIntoWindows(options);
+  const { devices, close: closeDevices } = await (options.device === "blk" ? openBlk(options) : openScsi(options));
   try {
-    for (const image of options.images) {
-      const file = openPlacedImage(image, options);
-      const store = options.write || image.readOnly ? file : new OverlayStore(file);
-      bus.attach(image.target, image.lun, new Disk(store, { blockSize: image.blockSize }));
+    const ram = options.ram === undefined ? {} : { ramSize: options.ram };
+    const machine = new EmbeddedMachine(board, { ...ram, observer });
+    for (const device of devices) {
+      if (inWindows) machine.plugMmio(device, { version: registers === "legacy" ? 1 : 2, tolerant });
+      else {
+        const flavour = adapterFlavour(board, registers);
+        machine.plugVirtio(device, {
+          ...{ classCode: scsiController, flavour },
+          vectors: adapterVectors(board, options.device),
+        });
+      }
     }
-    const machine = new EmbeddedMachine(board, {
-      ...(options.ram === undefined ? {} : { ramSize: options.ram }),
-      observer,
-    });
-    machine.plugVirtio(new VirtioScsiDevice(bus, { observer }), {
-      classCode: scsiController,
-      flavour: adapterFlavour(board, options.registers),
-      vectors: adapterVectors(board),
-    });
     const close = async () => {
       await machine.close();
-      await bus.close();
+      await closeDevices();
     };
     return { machine, close };
   } catch (error) {
+    await closeDevices();
+    throw error;
+  }
+}
+
+/** The image, or a scratch overlay of it. */
+function openStore(image: PlacedImage, options: PlatformOptions): Store {
+  const file = openPlacedImage(image, options);
+  return options.write || image.readOnly ? file : new OverlayStore(file);
+}
+
+async function openScsi(options: PlatformOptions): Promise<Devices> {
+  const bus = new ScsiBus();
+  try {
+    for (const image of options.images) {
+      const { target, lun, blockSize, cd } = image;
+      const store = openStore(image, options);
+      bus.attach(target, lun, cd === true ? new CdDrive(store) : new Disk(store, { blockSize }));
+    }
+    const device = new VirtioScsiDevice(bus, { observer: options.observer });
+    return { devices: [device], close: () => bus.close() };
+  } catch (error) {
     await bus.close();
+    throw error;
+  }
+}
+
+async function openBlk(options: PlatformOptions): Promise<Devices> {
+  const stores: Store[] = [];
+  const close = async () => {
+    for (const store of stores) await store.close();
+  };
+  try {
+    const devices = options.images.map((image, index) => {
+      const store = openStore(image, options);
+      stores.push(store);
+      const serial = `ringside-${index}`;
+      return new VirtioBlkDevice(store, { blockSize: image.blockSize, serial, observer: options.observer });
+    });
+    return { devices, close };
+  } catch (error) {
+    await close();
     throw error;
   }
 }

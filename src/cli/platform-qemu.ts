@@ -1,50 +1,68 @@
-/** The QEMU platform: QEMU's own adapter and disks over the images, or over scratch layers of them. */
-import { startQemuMachine } from "../platform/qemu/index.js";
+/** The QEMU platform: QEMU's own adapters and disks over the images, or over scratch layers of them. */
+import { type QemuAdapter, type QemuDisk, startQemuMachine } from "../platform/qemu/index.js";
 import { asUsageError, UsageError } from "./errors.js";
+import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
-import { adapterFlavour, adapterVectors, type PlatformMachine, type PlatformOptions } from "./platform.js";
+import {
+  adapterFlavour,
+  adapterVectors,
+  goesIntoWindows,
+  type PlatformMachine,
+  type PlatformOptions,
+} from "./platform.js";
 
 /** QEMU keeps the block size in 16 bits: with 65536 its READ CAPACITY says 0. */
 const largestBlock = 32768;
 
 /** @throws ImageError, UsageError, QemuError, UnsupportedError */
 export async function startQemu(options: PlatformOptions): Promise<PlatformMachine> {
-  const { board } = options;
-  const tooLarge = options.images.find(({ blockSize }) => blockSize > largestBlock);
+  const { board, images } = options;
+  if (options.inWindows) {
+    throw new UsageError(
+      "QEMU's machines have the windows that they have: --virtio-mmio goes with --platform embedded",
+    );
+  }
+  const tooLarge = images.find(({ blockSize }) => blockSize > largestBlock);
   if (tooLarge !== undefined) {
     throw new UsageError(
       `${tooLarge.path}: QEMU's disks have blocks of up to ${largestBlock} bytes, not ${tooLarge.blockSize}`,
     );
   }
+  const adapters = qemuAdapters(options, goesIntoWindows(options));
   // QEMU looks at images in its own way; ours tells what is wrong in our words, and looks for other formats.
-  for (const image of options.images) openPlacedImage(image, options).close();
-  const place = board.adapters;
-  const vectors = adapterVectors(board);
+  for (const image of images) await openPlacedImage(image, options).close();
   try {
-    const machine = await startQemuMachine({
-      board,
-      ramSize: options.ram,
-      qemuPath: options.qemuPath,
-      adapters: [
-        {
-          kind: "virtio-scsi",
-          mode: adapterFlavour(board, options.registers),
-          properties: {
-            ...(place === undefined ? {} : { bus: place.qemuBus, addr: place.slots[0] }),
-            num_queues: 1,
-            ...(vectors > 0 ? { vectors } : {}),
-          },
-          disks: options.images.map(({ path, target, lun, blockSize, readOnly }) => ({
-            ...{ image: path, target, lun, blockSize, readOnly },
-            write: options.write && !readOnly,
-          })),
-        },
-      ],
-    });
+    const machine = await startQemuMachine({ board, ramSize: options.ram, qemuPath: options.qemuPath, adapters });
     return { machine, command: machine.commandLine.map(shellWord).join(" "), close: () => machine.close() };
   } catch (error) {
     throw error instanceof RangeError ? asUsageError(error) : error;
   }
+}
+
+function qemuAdapters(options: PlatformOptions, inWindows: boolean): QemuAdapter[] {
+  const { board, device, images, registers } = options;
+  const place = board.adapters;
+  const vectors = inWindows ? 0 : adapterVectors(board, device);
+  const version = registers === "legacy" ? "legacy" : "modern";
+  const adapter = (index: number, properties: Record<string, number>, disks: readonly QemuDisk[]): QemuAdapter => ({
+    kind: `virtio-${device}`,
+    mode: inWindows ? version : adapterFlavour(board, registers),
+    properties: {
+      ...(place === undefined ? {} : { bus: place.qemuBus, addr: place.slots[index].toString(16) }),
+      ...properties,
+      ...(vectors > 0 ? { vectors } : {}),
+    },
+    disks,
+  });
+  const disk = (image: PlacedImage): QemuDisk => ({
+    image: image.path,
+    ...(image.cd === true ? { kind: "cd" } : { blockSize: image.blockSize }),
+    readOnly: image.readOnly,
+    write: options.write && !image.readOnly,
+  });
+  if (device === "blk") return images.map((image, index) => adapter(index, { "num-queues": 1 }, [disk(image)]));
+  const disks = images.map((image) => ({ ...disk(image), target: image.target, lun: image.lun }));
+  return [adapter(0, { num_queues: 1 }, disks)];
 }
 
 /** A word that a shell takes as it is, in quotes where it must be. */

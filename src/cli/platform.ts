@@ -1,7 +1,12 @@
-/** A board with one virtio-scsi adapter and the images behind it, whatever platform it is on. */
+/** A board with adapters and the images behind them, whatever platform it is on. */
 import type { Board, Machine } from "../machine/index.js";
 import type { Observer } from "../observe/index.js";
+import type { DeviceKind } from "./driven.js";
+import { UsageError } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
+
+/** The machine of a call that names none. */
+export const usualMachine = "pegasos2";
 
 /** Which register interface the driver is to use; `auto` is what the board's operating system would use. */
 export type RegisterChoice = "auto" | "legacy" | "modern";
@@ -9,7 +14,13 @@ export type RegisterChoice = "auto" | "legacy" | "modern";
 /** What a platform needs to bring up a machine with the images that were named. */
 export interface PlatformOptions {
   readonly board: Board;
+  /** What the images are behind: one virtio-scsi adapter, or a virtio-blk adapter each. */
+  readonly device: DeviceKind;
   readonly images: readonly PlacedImage[];
+  /** Put adapters into virtio-mmio windows; otherwise only where the board has no other place for them. */
+  readonly inWindows: boolean;
+  /** Serve drivers that do not take VERSION_1 although the device is modern. */
+  readonly tolerant: boolean;
   /** Writes go to the images. Otherwise to a scratch overlay, which is forgotten at the end. */
   readonly write: boolean;
   readonly registers: RegisterChoice;
@@ -58,7 +69,20 @@ export function adapterFlavour(board: Board, registers: RegisterChoice): "transi
   return registers === "legacy" ? "transitional" : (board.adapters?.virtio ?? "transitional");
 }
 
-/** MSI-X vectors of the adapter: configuration, control, events, one request queue; none where the board takes none. */
-export function adapterVectors(board: Board): number {
-  return board.bridges[board.adapters?.bridge ?? 0]?.messageInterrupts === true ? 4 : 0;
+/** MSI-X vectors of an adapter: configuration and each of its queues; none where the board takes none. */
+export function adapterVectors(board: Board, device: DeviceKind): number {
+  const queues = { scsi: 3, blk: 1 }[device];
+  return board.bridges[board.adapters?.bridge ?? 0]?.messageInterrupts === true ? 1 + queues : 0;
+}
+
+/** Whether adapters go into virtio-mmio windows. @throws UsageError when there are not as many places as adapters */
+export function goesIntoWindows(options: PlatformOptions): boolean {
+  const { board, device, images } = options;
+  const inWindows = options.inWindows || board.adapters === undefined;
+  const places = inWindows ? (board.mmio?.windows.length ?? 0) : (board.adapters?.slots.length ?? 0);
+  const adapters = device === "blk" ? images.length : 1;
+  if (adapters <= places) return inWindows;
+  throw new UsageError(
+    `${board.name} has room for ${places} virtio-blk adapters, and ${adapters} images were given: leave some out, or say --device scsi`,
+  );
 }

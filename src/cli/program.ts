@@ -1,9 +1,10 @@
 /** The command line's grammar: commands, options and their help. Carrying out is in one module for each command. */
 import { Argument, Command, Option } from "commander";
 import { boards } from "../machine/index.js";
+import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
 import { everyTrace, parseByteCount, parseRamSize, parseSeed, parseTrace } from "./option-values.js";
-import { platformNames } from "./platform.js";
+import { platformNames, usualMachine } from "./platform.js";
 
 const exitStatuses = `
 Exit status: 0 done; 1 the work failed; 2 the call was wrong; 130 called off with Ctrl-C.
@@ -14,6 +15,7 @@ An image is a raw disk image or block device, with settings after commas:
   target=N,lun=N   its place; default 0/0, 1/1, 2/2 ... in the order given
   block-size=N     bytes of a block, a power of two within 512...65536; default 512
   ro               a write-protected unit: writes must be refused
+  cd               the medium of a CD-ROM drive: 2048-byte blocks, only read
 A comma that belongs to the file name is written \\, (in a shell: 'a\\,b.img').
 
 Every unit is verified: its first and last blocks and 16 MiB of random places are read through the driver and compared
@@ -25,6 +27,10 @@ Examples:
   ringside run disk.img                      on our own Pegasos II
   ringside run --machine pc disk.img data.img,target=0,lun=1,block-size=4096
   ringside run --platform qemu --machine pc --interrupts msix disk.img
+  ringside run --machine riscv-virt disk.img   virtio-blk over MMIO
+  ringside run --machine pc --device blk disk.img other.img
+  ringside run disk.img debian.iso,cd
+  ringside run --os xv6 fs.img --ls /
   ringside run --json --hash disk.img,ro
   ringside run --trace=scsi disk.img 2>commands.txt
 ${exitStatuses}`;
@@ -50,12 +56,18 @@ export interface ProgramContext {
 
 function platformOptions(command: Command): Command {
   return command
-    .addOption(new Option("--machine <name>", "the board").choices(Object.keys(boards)).default("pegasos2"))
+    .addOption(
+      new Option("--machine <name>", "the board")
+        .choices(Object.keys(boards))
+        .default(undefined, `${usualMachine}, or the face's own`),
+    )
     .addOption(
       new Option("--platform <name>", "our own device halves, or QEMU's").choices(platformNames).default("embedded"),
     )
     .option("--qemu <path>", "the QEMU to use with --platform qemu; default: the first that has the machine")
-    .addOption(new Option("--ram <size>", "memory of the machine, such as 64M; default 256M").argParser(parseRamSize))
+    .addOption(
+      new Option("--ram <size>", "memory of the machine, such as 64M; default: the board's").argParser(parseRamSize),
+    )
     .addOption(
       new Option("--registers <kind>", "virtio's register interface")
         .choices(["auto", "legacy", "modern"])
@@ -91,6 +103,22 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
       .description("bring up a machine, find adapters, units and partitions, verify every unit")
       .argument("[image...]", "disk images; without one, a sample disk"),
   )
+    .addOption(
+      new Option("--device <kind>", "virtio-blk, an adapter for each image, or virtio-scsi, one for all").choices([
+        "blk",
+        "scsi",
+      ]),
+    )
+    .option(
+      "--virtio-mmio <window>",
+      "put adapters into a virtio-mmio window: SIZE@BASE:IRQ[:ID], such as 4K@0x20000000:40; may be repeated",
+      (window: string, windows: string[]) => [...windows, window],
+      [] as string[],
+    )
+    .addOption(new Option("--os <face>", "work through an operating system's driver").choices(Object.keys(faces)))
+    .addOption(new Option("--profile <name>", "as the face was, or as it should be (default)").choices(profileNames))
+    .option("--ls <path>", "list a directory, through a face that reads a file system")
+    .option("--cat <path>", "print a file, through a face that reads a file system")
     .option("--hash", "print the SHA-256 of every unit, read through the driver", false)
     .option("--json", "print one JSON object for programs", false)
     .addOption(new Option("--seed <number>", "of the random places; default: a new one each time").argParser(parseSeed))

@@ -1,21 +1,33 @@
 /** What `ringside run` found: the object that `--json` prints. Programs rely on these names. */
 import type { InterruptMode } from "../transport/index.js";
+import type { FileEntry } from "./driven.js";
 
 export interface RunReport {
   readonly machine: string;
   readonly platform: string;
+  /** The operating-system face, and its profile. */
+  readonly os?: string;
+  readonly profile?: string;
   /** Of the random places and patterns. */
   readonly seed: number;
   /** The QEMU command that was started, for a shell. */
   readonly qemu?: string;
   readonly adapters: readonly AdapterReport[];
+  /** With `--ls`. */
+  readonly files?: FileReport;
+}
+
+/** What `--ls` found at a path. */
+export interface FileReport {
+  readonly path: string;
+  readonly entries: readonly FileEntry[];
 }
 
 /** One adapter in the output of `run --json`. */
 export interface AdapterReport {
-  /** `virtio-scsi` */
+  /** `virtio-scsi`, `virtio-blk` */
   readonly kind: string;
-  /** `pci-modern`, `pci-legacy` */
+  /** `pci-modern`, `pci-legacy`, `mmio` */
   readonly transport: string;
   /** Where the adapter is: bridge, bus, slot and function. */
   readonly place: string;
@@ -35,6 +47,7 @@ export interface UnitReport {
   readonly blockSize: number;
   readonly physicalBlockSize: number;
   readonly blocks: number;
+  /** Names that the unit gives itself; empty for virtio-blk, which has none. */
   readonly vendor: string;
   readonly product: string;
   readonly revision: string;
@@ -42,6 +55,8 @@ export interface UnitReport {
   /** Path as given; missing for the sample disk. */
   readonly image?: string;
   readonly readOnly: boolean;
+  /** True for a CD-ROM, missing otherwise. */
+  readonly cd?: boolean;
   /** `rdb`, `gpt`, `mbr`, `none` */
   readonly scheme: string;
   readonly partitions: readonly PartitionReport[];

@@ -16,6 +16,7 @@ const left = (title: string): Column => ({ title });
 /** The whole report, a line each. */
 export function formatRun(report: RunReport, context: TableContext): string[] {
   const lines = [`Machine   ${report.machine}: ${context.title}`, `Platform  ${report.platform}`];
+  if (report.os !== undefined) lines.push(`Face      ${report.os}, ${report.profile}`);
   if (report.qemu !== undefined) lines.push(`QEMU      ${report.qemu}`);
   for (const adapter of report.adapters) lines.push(...formatAdapter(adapter));
   const units = report.adapters.flatMap((adapter) => adapter.units);
@@ -46,10 +47,10 @@ function formatUnits(units: readonly UnitReport[]): string[] {
   const rows = units.map((unit) => [
     `${unit.unit}`,
     `${unit.target}/${unit.lun}`,
-    ...[unit.vendor, unit.product, unit.revision, unit.serial ?? "-"].map((text) => printable(text)),
+    ...[unit.vendor, unit.product, unit.revision, unit.serial ?? "-"].map((text) => printable(text) || "-"),
     formatSize(unit.blocks * unit.blockSize),
     `${unit.blocks} × ${unit.blockSize}`,
-    `${printable(unit.image ?? "(sample disk)")}${unit.readOnly ? " (read-only)" : ""}`,
+    `${printable(unit.image ?? "(sample disk)")}${unit.cd === true ? " (CD-ROM)" : unit.readOnly ? " (read-only)" : ""}`,
   ]);
   return formatTable(columns, rows);
 }
@@ -71,12 +72,13 @@ function formatPartitions(unit: UnitReport): string[] {
 
 function formatVerification(units: readonly UnitReport[], write: boolean): string[] {
   const columns = [right("Unit"), left("Verified"), right("Read"), right("IOPS"), right("Written"), right("IOPS")];
-  const rows = units.map(({ unit, readOnly, verification }) => {
+  const rows = units.map(({ unit, readOnly, cd, verification }) => {
     const { places, bytes, readBytesPerSecond, readIops, writeBytesPerSecond, writeIops = 0 } = verification;
     const how = readOnly ? "writes are refused" : write ? "written, put back" : "written in scratch space";
+    const done = cd === true ? "read" : `read, ${how}`;
     return [
       `${unit}`,
-      `${formatSize(bytes)} in ${places} places: read, ${how}`,
+      `${formatSize(bytes)} in ${places} places: ${done}`,
       formatRate(readBytesPerSecond),
       `${Math.round(readIops)}`,
       writeBytesPerSecond === undefined ? "-" : formatRate(writeBytesPerSecond),

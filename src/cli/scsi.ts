@@ -19,14 +19,14 @@ import { UsageError, WorkFailed } from "./errors.js";
 import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
-import { type RegisterChoice, startPlatform } from "./platform.js";
+import { type RegisterChoice, startPlatform, usualMachine } from "./platform.js";
 import { formatScsi, type ScsiReport, scsiReport } from "./scsi-report.js";
-import { Session } from "./session.js";
+import { ScsiSession } from "./session-scsi.js";
 import { traceTo } from "./trace.js";
 
 /** The options as the command line gives them. */
 export interface ScsiOptions {
-  readonly machine: string;
+  readonly machine?: string;
   readonly platform: string;
   readonly qemu?: string;
   readonly ram?: number;
@@ -62,7 +62,10 @@ export async function scsi(
   const room = options.dataIn ?? (dataOut === undefined ? expectedRoom(command, image.blockSize) : 0);
   const observer = traceTo(options.trace);
   const platform = await startPlatform(options.platform, {
-    board: boardNamed(options.machine),
+    board: boardNamed(options.machine ?? usualMachine),
+    device: "scsi",
+    inWindows: false,
+    tolerant: false,
     images: [image],
     write: options.write,
     registers: options.registers,
@@ -76,7 +79,7 @@ export async function scsi(
   let result: CommandResult;
   try {
     interruption.check();
-    const session = await Session.open(platform.machine, { ...options, observer });
+    const session = await ScsiSession.open(platform.machine, { ...options, observer });
     try {
       if (!options.keepAttention) await clearAttentions(session.driver, address);
       result = await session.driver.execute(address, command, {

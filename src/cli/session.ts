@@ -1,78 +1,38 @@
-/** A driver on the adapter of a machine, kept going: interrupts are delivered, or rings are polled where there are none. */
+/** Adapters of a machine, found and opened with what the command line says. */
 import { type FoundAdapter, findVirtioAdapters, type Machine, openAdapter } from "../machine/index.js";
 import type { Observer } from "../observe/index.js";
-import type { InterruptPreference } from "../transport/index.js";
-import { ScsiQueue, VirtioScsiDriver, virtioScsiId } from "../virtio/index.js";
+import type { DriverTransport, InterruptPreference } from "../transport/index.js";
+import { virtioBlkId, virtioScsiId } from "../virtio/index.js";
+import type { DeviceKind } from "./driven.js";
 import { asUsageError, WorkFailed } from "./errors.js";
 import { type RegisterChoice, registersFor } from "./platform.js";
 
-/** What `run` and `scsi` bring up alike. */
+/** What drivers of any kind are opened with. */
 export interface SessionOptions {
   readonly registers: RegisterChoice;
   readonly interrupts: InterruptPreference;
   readonly observer?: Observer | undefined;
 }
 
-/** Longest sleep while nothing happens, milliseconds. */
-const nap = 20;
+const deviceIds: Readonly<Record<DeviceKind, number>> = { blk: virtioBlkId, scsi: virtioScsiId };
 
-export class Session {
-  readonly adapter: FoundAdapter;
-  readonly driver: VirtioScsiDriver;
-  readonly #machine: Machine;
-  readonly #pump: Promise<void>;
-  #isOpen = true;
+/** The adapters of one kind, in the order in which an operating system finds them. @throws WorkFailed when some lack */
+export function adaptersOf(machine: Machine, kind: DeviceKind, count: number): FoundAdapter[] {
+  const found = findVirtioAdapters(machine).filter(({ deviceId }) => deviceId === deviceIds[kind]);
+  if (found.length >= count) return found;
+  const which = count === 1 ? "no" : `${found.length} of ${count}`;
+  throw new WorkFailed(
+    `${which} virtio-${kind} adapter${count === 1 ? " was" : "s were"} found on ${machine.board.name}`,
+  );
+}
 
-  private constructor(machine: Machine, adapter: FoundAdapter, driver: VirtioScsiDriver) {
-    this.adapter = adapter;
-    this.driver = driver;
-    this.#machine = machine;
-    // A machine that ended answers no command any more: all that wait for one fail now, not when their time is up.
-    this.#pump = this.#run().catch((error: unknown) => {
-      driver.close(error instanceof Error ? error : new WorkFailed(String(error))).catch(() => {});
-    });
-  }
-
-  /** Opens the first virtio-scsi adapter. @throws WorkFailed when there is none; UsageError when it cannot be had so. */
-  static async open(machine: Machine, options: SessionOptions): Promise<Session> {
-    const adapter = findVirtioAdapters(machine).find(({ deviceId }) => deviceId === virtioScsiId);
-    if (adapter === undefined) throw new WorkFailed(`there is no virtio-scsi adapter on ${machine.board.name}`);
-    const { interrupts: prefer, observer } = options;
-    const registers = registersFor(machine.board, options.registers);
-    let transport: ReturnType<typeof openAdapter>;
-    try {
-      transport = openAdapter(machine, adapter, { registers, prefer, observer });
-    } catch (error) {
-      throw asUsageError(error);
-    }
-    return new Session(machine, adapter, await VirtioScsiDriver.open(transport, { observer }));
-  }
-
-  /** Takes the driver off its adapter. */
-  async close(): Promise<void> {
-    try {
-      await this.driver.close();
-    } finally {
-      this.#isOpen = false;
-      await this.#pump;
-    }
-  }
-
-  async #run(): Promise<void> {
-    const { driver } = this;
-    const mustPoll = driver.link.interruptMode === "none";
-    while (this.#isOpen) {
-      if (mustPoll) this.#pollRings();
-      // With rings to be polled, every turn of the event loop counts.
-      if (mustPoll && driver.inFlight > 0) {
-        await this.#machine.idle(0);
-        await new Promise<void>((resolve) => setImmediate(resolve));
-      } else await this.#machine.idle(mustPoll ? 1 : nap);
-    }
-  }
-
-  #pollRings(): void {
-    const end = ScsiQueue.FirstRequest + this.driver.requestQueues;
-    for (let queue = 0; queue < end; queue++) this.driver.interrupt(queue);
+/** Opens an adapter as the command line says. @throws UsageError when it cannot be had so */
+export function openTransport(machine: Machine, adapter: FoundAdapter, options: SessionOptions): DriverTransport {
+  const { interrupts: prefer, observer } = options;
+  const registers = registersFor(machine.board, options.registers);
+  try {
+    return openAdapter(machine, adapter, { registers, prefer, observer });
+  } catch (error) {
+    throw asUsageError(error);
   }
 }

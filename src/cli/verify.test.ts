@@ -14,7 +14,7 @@ import { Interrupted, WorkFailed } from "./errors.js";
 import { ImageBytes } from "./image-bytes.js";
 import { Interruption } from "./interruption.js";
 import { Pace } from "./pace.js";
-import { Session } from "./session.js";
+import { isWriteProtection, ScsiSession } from "./session-scsi.js";
 import { type Verification, verifyUnit, type WriteTest } from "./verify.js";
 
 const size = 4 << 20;
@@ -47,14 +47,17 @@ async function verify(context: TestContext, writeTest: WriteTest, setup: Setup =
   bus.attach(0, 0, new Disk(setup.wrap?.(memory) ?? memory, { readOnly: setup.readOnly ?? false }));
   const machine = new EmbeddedMachine(boards["pc"], { ramSize: 16 << 20 });
   machine.plugVirtio(new VirtioScsiDevice(bus), { classCode: 0x010000 });
-  const session = await Session.open(machine, { registers: "auto", interrupts: "msix" });
+  const session = await ScsiSession.open(machine, { registers: "auto", interrupts: "msix" });
   const image = new ImageBytes(path);
   const result: { verification?: Verification; error?: unknown } = {};
   try {
     const [found] = await discoverUnits(session.driver);
     const unit = new UnitBlocks(session.driver, found);
     const pace = setup.pace ?? new Pace(new Interruption());
-    result.verification = await verifyUnit({ unit, image, dma: machine.dma, writeTest, seed: 1, pace });
+    result.verification = await verifyUnit({
+      ...{ unit, isRefusal: isWriteProtection, image, dma: machine.dma },
+      ...{ writeTest, seed: 1, pace },
+    });
   } catch (error) {
     result.error = error;
   } finally {

@@ -4,9 +4,8 @@
  */
 import { Buffer } from "node:buffer";
 import { blockBytes, type DmaBlock, type DmaMemory } from "../memory/index.js";
-import { SenseKey } from "../scsi/index.js";
-import { ScsiCommandError, type UnitBlocks } from "../virtio/index.js";
 import { allEnded } from "./all-ended.js";
+import type { DrivenBlocks } from "./driven.js";
 import { WorkFailed } from "./errors.js";
 import type { ImageBytes } from "./image-bytes.js";
 import type { Pace } from "./pace.js";
@@ -20,11 +19,15 @@ export type WriteTest =
   /** Writes go to the image; what was there is put back. */
   | "put-back"
   /** Writes must be refused. */
-  | "refused";
+  | "refused"
+  /** A medium that nobody writes: it is only read. */
+  | "none";
 
 /** What a verification reads, writes and compares with. */
 export interface VerifyOptions {
-  readonly unit: UnitBlocks;
+  readonly unit: DrivenBlocks;
+  /** Whether a write failed because the unit may not be written. */
+  readonly isRefusal: (error: unknown) => boolean;
   readonly image: ImageBytes;
   readonly dma: DmaMemory;
   readonly writeTest: WriteTest;
@@ -54,10 +57,10 @@ const depth = 8;
 /** Bytes that {@link verifyUnit} moves, for a progress bar. */
 export function verificationBytes(blocks: number, blockSize: number, writeTest: WriteTest): number {
   const bytes = sizeOf(choosePlaces(blocks, blockSize, numbersFrom(0)), blockSize);
-  return bytes * { refused: 1, scratch: 3, "put-back": 6 }[writeTest];
+  return bytes * { none: 1, refused: 1, scratch: 3, "put-back": 6 }[writeTest];
 }
 
-/** @throws WorkFailed when something differs, ScsiCommandError when a command fails. */
+/** @throws WorkFailed when something differs, and what the driver throws when a request fails. */
 export async function verifyUnit(options: VerifyOptions): Promise<Verification> {
   const { unit, dma, writeTest } = options;
   const places = choosePlaces(unit.blocks, unit.blockSize, numbersFrom(options.seed));
@@ -67,10 +70,8 @@ export async function verifyUnit(options: VerifyOptions): Promise<Verification> 
     const work = new Verifier(options, places, block, largest);
     const read = await work.compareWithImage();
     const size = { places: places.length, bytes: sizeOf(places, unit.blockSize) };
-    if (writeTest === "refused") {
-      await work.expectRefusal();
-      return { ...size, read };
-    }
+    if (writeTest === "refused") await work.expectRefusal();
+    if (writeTest === "refused" || writeTest === "none") return { ...size, read };
     return { ...size, read, written: await work.testWrites(writeTest === "put-back") };
   } finally {
     dma.free(block);
@@ -130,12 +131,12 @@ class Verifier {
 
   /** The write that is tried would change nothing, so a unit that wrongly takes it does no harm. */
   async expectRefusal(): Promise<void> {
-    const { unit, image } = this.#options;
+    const { unit, image, isRefusal } = this.#options;
     const block = await unit.readBlocks(0, 1);
     try {
       await unit.write(0, block);
     } catch (error) {
-      if (error instanceof ScsiCommandError && error.sense?.key === SenseKey.DataProtect) return;
+      if (isRefusal(error)) return;
       throw error;
     }
     throw new WorkFailed(`${image.path} is read-only, but its unit took a write`);

@@ -44,7 +44,7 @@ export interface DiscoveredUnit {
   readonly inquiry: InquiryData;
   /** Undefined when the unit has no serial number page. */
   readonly serial: string | undefined;
-  /** Undefined for what is no disk, or holds no medium. */
+  /** Undefined for what is neither disk nor CD-ROM, or holds no medium. */
   readonly capacity: Capacity | undefined;
   readonly writeProtected: boolean;
   /** Blocks that one command may move, as far as unit and adapter tell. */
@@ -120,7 +120,8 @@ async function describeUnit(
   const serialPage = pages.includes(VpdPage.SerialNumber) ? await page(VpdPage.SerialNumber) : undefined;
   const limitsPage = pages.includes(VpdPage.BlockLimits) ? await page(VpdPage.BlockLimits) : undefined;
   const isDisk = inquiry.deviceType === DeviceType.Disk;
-  const capacity = isDisk ? await readCapacity(driver, address, observer) : undefined;
+  const hasBlocks = isDisk || inquiry.deviceType === DeviceType.CdRom;
+  const capacity = hasBlocks ? await readCapacity(driver, address, observer) : undefined;
   const mode = isDisk ? await ask(driver, address, cdb.modeSense6(0x3f), 255, observer, isRefusal) : undefined;
 
   const adapterLimit = Math.floor(((driver.config.maxSectors || 0xffff) * 512) / (capacity?.blockSize ?? 512));

@@ -1,0 +1,88 @@
+/** What `ringside run` shall bring up: its options, checked against each other. */
+import { type Board, boardNamed, withMmioWindows } from "../machine/index.js";
+import type { TraceCategory } from "../observe/index.js";
+import { type InterruptPreference, type MmioWindow, parseMmioWindows } from "../transport/index.js";
+import type { DeviceKind } from "./driven.js";
+import { asUsageError, UsageError } from "./errors.js";
+import { type Face, faces, type ProfileName } from "./faces.js";
+import { type RegisterChoice, usualMachine } from "./platform.js";
+
+/** The options as the command line gives them. */
+export interface RunOptions {
+  readonly machine?: string;
+  readonly platform: string;
+  readonly os?: string;
+  readonly profile?: ProfileName;
+  readonly device?: DeviceKind;
+  readonly virtioMmio: readonly string[];
+  readonly ls?: string;
+  readonly cat?: string;
+  readonly qemu?: string;
+  readonly ram?: number;
+  readonly write: boolean;
+  readonly json: boolean;
+  readonly hash: boolean;
+  readonly trace?: readonly TraceCategory[];
+  readonly registers: RegisterChoice;
+  readonly interrupts: InterruptPreference;
+  readonly seed?: number;
+  readonly format?: "raw";
+}
+
+/** What shall be brought up: the options, checked against each other. */
+export interface Plan {
+  readonly board: Board;
+  readonly device: DeviceKind;
+  readonly inWindows: boolean;
+  readonly face: Face | undefined;
+  readonly profile: ProfileName;
+}
+
+/** @throws UsageError when options do not go together */
+export function planOf(options: RunOptions, images: number): Plan {
+  const { os, profile, ls, cat } = options;
+  const face = os === undefined ? undefined : faces[os];
+  if (face === undefined && profile !== undefined) throw new UsageError("--profile is a face's: say --os too");
+  if ((ls !== undefined || cat !== undefined) && face?.readsFiles !== true) {
+    const readers = Object.keys(faces).filter((name) => faces[name].readsFiles);
+    throw new UsageError(`--ls and --cat need a face that reads a file system: say --os ${readers.join(" or --os ")}`);
+  }
+  if (ls !== undefined && cat !== undefined) throw new UsageError("say either --ls or --cat");
+  if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
+  const own = boardNamed(options.machine ?? face?.machine ?? usualMachine);
+  const windows = windowsOf(options.virtioMmio);
+  const board = windows.length === 0 ? own : boardWith(own, windows, options.ram);
+  const inWindows = windows.length > 0;
+  const usual = board.adapters === undefined || inWindows ? "blk" : "scsi";
+  const device = options.device ?? face?.device ?? usual;
+  if (face !== undefined) checkFace(face, board, device, images);
+  return { board, device, inWindows, face, profile: profile ?? "extended" };
+}
+
+function checkFace(face: Face, board: Board, device: DeviceKind, images: number): void {
+  const { title, mostImages } = face;
+  const lacks = face.lacks(board);
+  if (lacks !== undefined) {
+    throw new UsageError(`--os ${title} does not fit ${board.name}, which has no ${lacks}: leave out --machine`);
+  }
+  if (device !== face.device) throw new UsageError(`--os ${title} drives virtio-${face.device}: leave out --device`);
+  if (images > mostImages) throw new UsageError(`--os ${title} takes ${mostImages} image, and ${images} were given`);
+}
+
+/** @throws UsageError */
+function windowsOf(texts: readonly string[]): MmioWindow[] {
+  try {
+    return parseMmioWindows(...texts);
+  } catch (error) {
+    throw asUsageError(error);
+  }
+}
+
+/** @throws UsageError */
+function boardWith(board: Board, windows: readonly MmioWindow[], ram: number | undefined): Board {
+  try {
+    return withMmioWindows(board, windows, ram);
+  } catch (error) {
+    throw asUsageError(error);
+  }
+}

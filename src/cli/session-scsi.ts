@@ -1,0 +1,123 @@
+/** The virtio-scsi driver on the first such adapter of a machine, and the units behind it. */
+import type { FoundAdapter, Machine } from "../machine/index.js";
+import { SenseKey } from "../scsi/index.js";
+import { featureNames, ringFeatures } from "../transport/index.js";
+import {
+  type DiscoveredUnit,
+  discoverUnits,
+  ScsiCommandError,
+  ScsiQueue,
+  scsiFeatures,
+  UnitBlocks,
+  VirtioScsiDriver,
+} from "../virtio/index.js";
+import type { DrivenSession, DrivenUnit, DriveOptions } from "./driven.js";
+import { WorkFailed } from "./errors.js";
+import type { PlacedImage } from "./image-argument.js";
+import { Pump } from "./pump.js";
+import { adaptersOf, openTransport, type SessionOptions } from "./session.js";
+
+export class ScsiSession {
+  readonly adapter: FoundAdapter;
+  readonly driver: VirtioScsiDriver;
+  readonly #pump: Pump;
+
+  private constructor(pump: Pump, adapter: FoundAdapter, driver: VirtioScsiDriver) {
+    this.adapter = adapter;
+    this.driver = driver;
+    this.#pump = pump;
+    pump.add({
+      mustPoll: driver.link.interruptMode === "none",
+      get inFlight() {
+        return driver.inFlight;
+      },
+      poll: () => pollRings(driver),
+      fail: (error) => void driver.close(error).catch(() => {}),
+    });
+  }
+
+  /** Opens the first virtio-scsi adapter. @throws WorkFailed when there is none; UsageError when it cannot be had so. */
+  static async open(machine: Machine, options: SessionOptions): Promise<ScsiSession> {
+    const [adapter] = adaptersOf(machine, "scsi", 1);
+    const transport = openTransport(machine, adapter, options);
+    const pump = new Pump(machine);
+    try {
+      return new ScsiSession(pump, adapter, await VirtioScsiDriver.open(transport, { observer: options.observer }));
+    } catch (error) {
+      await pump.close();
+      throw error;
+    }
+  }
+
+  /** Takes the driver off its adapter. */
+  async close(): Promise<void> {
+    try {
+      await this.driver.close();
+    } finally {
+      await this.#pump.close();
+    }
+  }
+}
+
+function pollRings(driver: VirtioScsiDriver): void {
+  const end = ScsiQueue.FirstRequest + driver.requestQueues;
+  for (let queue = 0; queue < end; queue++) driver.interrupt(queue);
+}
+
+/** Opens the driver and finds the units of all images. @throws WorkFailed, UsageError */
+export async function driveScsi(machine: Machine, options: DriveOptions): Promise<DrivenSession> {
+  const session = await ScsiSession.open(machine, options);
+  try {
+    const { driver, adapter } = session;
+    const found = await discoverUnits(driver, { check: options.check, observer: options.commands });
+    const units = options.images.map((image) => drivenUnit(image, unitOf(image, found), driver, options));
+    const described = {
+      kind: "virtio-scsi",
+      transport: driver.link.transport.kind,
+      place: adapter.place,
+      interrupts: driver.link.interruptMode,
+      features: featureNames(driver.link.features, scsiFeatures, ringFeatures),
+    };
+    return { adapters: [{ ...described, units }], close: () => session.close() };
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+function drivenUnit(
+  image: PlacedImage,
+  unit: DiscoveredUnit,
+  driver: VirtioScsiDriver,
+  options: DriveOptions,
+): DrivenUnit {
+  const { target, lun, serial, capacity } = unit;
+  const { vendor, product, revision } = unit.inquiry;
+  const blocks = new UnitBlocks(driver, unit, { observer: options.commands });
+  return {
+    ...{ image, target, lun, vendor, product, revision },
+    serial: serial || undefined,
+    physicalBlockSize: blocks.blockSize * 2 ** (capacity?.physicalExponent ?? 0),
+    blocks,
+    isRefusal: isWriteProtection,
+  };
+}
+
+/** Whether a command failed because its unit may not be written. */
+export function isWriteProtection(error: unknown): boolean {
+  return error instanceof ScsiCommandError && error.sense?.key === SenseKey.DataProtect;
+}
+
+/** @throws WorkFailed when the unit was not found where its image was put, or is of another kind */
+function unitOf(image: PlacedImage, found: readonly DiscoveredUnit[]): DiscoveredUnit {
+  const unit = found.find(({ target, lun }) => target === image.target && lun === image.lun);
+  const place = `target ${image.target} lun ${image.lun}`;
+  if (unit === undefined) throw new WorkFailed(`${image.path} was put at ${place}, but no unit was found there`);
+  if (unit.capacity === undefined) throw new WorkFailed(`the unit at ${place} (${image.path}) tells no capacity`);
+  if (unit.capacity.blockSize !== image.blockSize) {
+    throw new WorkFailed(
+      `${image.path} was given blocks of ${image.blockSize} bytes, its unit has ${unit.capacity.blockSize}`,
+    );
+  }
+  return unit;
+}
