@@ -21,8 +21,8 @@ function pagesOf(disk: Disk): readonly (readonly [code: number, code1: number, p
   const pages: [number, number, readonly number[]][] = [];
   // Percentage used endurance indicator: memory and files do not wear, as far as we can tell.
   if (disk.rotationRate === 1) pages.push([LogPage.SolidStateMedia, 1, parameter(1, [0, 0, 0, 0])]);
-  // No exception; FFh: no temperature to tell.
-  pages.push([LogPage.InformationalExceptions, 0, parameter(0, [0, 0, 0xff, 0])]);
+  // No exception; FFh: no temperature to tell, nor (vendor specific, but widely read so) one to be feared.
+  pages.push([LogPage.InformationalExceptions, 0, parameter(0, [0, 0, 0xff, 0xff])]);
   return pages;
 }
 

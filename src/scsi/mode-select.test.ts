@@ -146,7 +146,7 @@ test("LOG SENSE: pages 00h, 11h, 2Fh; unknown pages, subpages and pointers are r
   assert.equal(hexBytes((await log(0)).data), "00 00 00 03 00 11 2f");
   assert.equal(hexBytes((await log(0, 0xff)).data), "40 ff 00 08 00 00 00 ff 11 00 2f 00");
   assert.equal(hexBytes((await log(0x11)).data), "11 00 00 08 00 01 03 04 00 00 00 00");
-  assert.equal(hexBytes((await log(0x2f)).data), "2f 00 00 08 00 00 03 04 00 00 ff 00");
+  assert.equal(hexBytes((await log(0x2f)).data), "2f 00 00 08 00 00 03 04 00 00 ff ff");
   assert.equal((await log(0x2f, 0, 0, 6)).data.length, 6);
   assert.equal(commandOutcome(await log(0x0d)), "5/24/0");
   assert.equal(commandOutcome(await log(0x2f, 1)), "5/24/0");
