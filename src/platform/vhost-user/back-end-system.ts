@@ -57,7 +57,7 @@ export const linuxBackEndSystem: BackEndSystem = {
   close: closeDescriptor,
 
   createMemory(size) {
-    return createMemoryFile("ringside-inflight", size);
+    return createMemoryFile("ringside-inflight", size, { sealable: true });
   },
 
   openBackChannel(descriptor) {

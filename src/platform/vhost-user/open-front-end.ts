@@ -48,7 +48,7 @@ export class VhostUserFrontEnd {
     let descriptor = -1;
     let mapping: SharedMapping | undefined;
     try {
-      descriptor = createMemoryFile("ringside-front-end", memorySize);
+      descriptor = createMemoryFile("ringside-front-end", memorySize, { sealable: true });
       mapping = new SharedMapping(descriptor, memorySize);
       const memory = new GuestMemory([new MemoryRegion(memoryBase, mapping.bytes, { shared: true })]);
       const dma = new GuestDma(memory, new DmaAllocator(memory, memoryBase, memorySize));
