@@ -1,4 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { constants, PerformanceObserver } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
 
 /** Medians of alternating rounds, so that a machine whose speed drifts is fair to both sides. */
 
@@ -30,4 +33,13 @@ export async function countScavenges(work: () => void): Promise<number> {
   await new Promise<void>((resolve) => setTimeout(resolve, 20));
   observer.disconnect();
   return count;
+}
+
+/** Builds a C program of bench/ into `folder`; returns its path. @throws Error when there is no C compiler. */
+export function buildC(name: string, folder: string): string {
+  // dist/bench/compare.js
+  const source = fileURLToPath(new URL(`../../bench/${name}`, import.meta.url));
+  const program = join(folder, name.replace(/\.c$/, ""));
+  execFileSync("cc", ["-O2", "-o", program, source]);
+  return program;
 }

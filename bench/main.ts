@@ -3,6 +3,7 @@ import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
 import { benchRing } from "./ring.js";
 import { benchScsi } from "./scsi.js";
+import { benchVhost } from "./vhost.js";
 
 export interface Benchmark {
   readonly name: string;
@@ -16,4 +17,5 @@ export const benchmarks: readonly Benchmark[] = [
   { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
   { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
   { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
+  { name: "vhost", title: "vhost-user-blk server against qemu-storage-daemon", run: benchVhost },
 ];

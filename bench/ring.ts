@@ -1,10 +1,9 @@
 /** `ringside bench ring`: the ring round trip against the same work in C. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { median } from "./compare.js";
+import { join } from "node:path";
+import { buildC, median } from "./compare.js";
 import { type RingLoopOptions, ringRoundTrip } from "./ring-round-trip.js";
 
 const rounds = 5;
@@ -25,12 +24,7 @@ const variants: readonly { name: string; options: Omit<RingLoopOptions, "rounds"
 /** The C yardstick, built from bench/ring-loop.c. */
 export class RingLoopInC {
   readonly #folder = mkdtempSync(join(tmpdir(), "ringside-bench-"));
-  readonly #program = join(this.#folder, "ring-loop");
-
-  /** @throws Error when there is no C compiler. */
-  constructor() {
-    execFileSync("cc", ["-O2", "-o", this.#program, source("ring-loop.c")]);
-  }
+  readonly #program = buildC("ring-loop.c", this.#folder);
 
   /** Nanoseconds per round trip. */
   run(): number {
@@ -40,13 +34,6 @@ export class RingLoopInC {
   close(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-/** A file of bench/ in the checkout: compiled code lies one folder deeper. */
-function source(name: string): string {
-  const here = dirname(fileURLToPath(import.meta.url));
-  const beside = join(here, name);
-  return existsSync(beside) ? beside : join(here, "..", "..", "bench", name);
 }
 
 export async function benchRing(print: (line: string) => void): Promise<void> {
