@@ -16,7 +16,7 @@ import {
   WordsError,
   wordsToBytes,
 } from "../ncr53c710/index.js";
-import { Disk, ScsiBus } from "../scsi/index.js";
+import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import { parseImageArgument } from "./image-argument.js";
@@ -186,15 +186,14 @@ function attachImage(bus: ScsiBus, text: string, index: number, write: boolean):
   if (target >= 8 || target === hostId || lun >= 8) {
     throw new UsageError(`"${text}": a target is within 0…6 and a LUN within 0…7 here (7 is the host's id)`);
   }
-  const placed = { path: image.path, target, lun, blockSize: image.blockSize ?? 512, readOnly: image.readOnly };
+  const { path, readOnly, cd } = image;
+  const placed = { path, target, lun, blockSize: image.blockSize ?? 512, readOnly, ...(cd === true ? { cd } : {}) };
   const file = openPlacedImage(placed, { write, insistRaw: false });
   const store: Store = write ? file : new OverlayStore(file);
   try {
-    bus.attach(
-      target,
-      lun,
-      new Disk(store, { blockSize: placed.blockSize, readOnly: placed.readOnly, powerOnAttention: false }),
-    );
+    const { blockSize } = placed;
+    const disk = () => new Disk(store, { blockSize, readOnly, powerOnAttention: false });
+    bus.attach(target, lun, cd === true ? new CdDrive(store) : disk());
   } catch (error) {
     void store.close();
     throw error instanceof RangeError ? new UsageError(`"${text}": ${error.message}`, { cause: error }) : error;

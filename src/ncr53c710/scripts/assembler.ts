@@ -6,7 +6,7 @@
 import { type Diagnostic, Diagnostics, type SourcePlace, SourceProblem, TooManyProblems } from "./diagnostics.js";
 import { type Dialect, dialects } from "./dialect.js";
 import { type Encode, Encoder } from "./encoder.js";
-import { type Expression, evaluate, parseExpression } from "./expression.js";
+import { type Expression, evaluate, parseDefinition, parseExpression } from "./expression.js";
 import { type ChipName, type ChipTraits, chipNames, chips } from "./family.js";
 import { tokenize } from "./lexer.js";
 import type { AssembledLine, AssembledProgram } from "./program.js";
@@ -170,7 +170,7 @@ class Assembly {
     do {
       const name = reader.name("a name to define");
       reader.expect("=");
-      const value = this.#constant(parseExpression(reader, "a value"));
+      const value = this.#constant(parseDefinition(reader, "a value"));
       this.#symbols.define(kind, name.text, value, name, base);
     } while (reader.accept(",") || (kind === "relative" && reader.next.kind === "name"));
   }

@@ -1,6 +1,6 @@
 /**
- * Expressions: numbers and names with `+ - * / % << >>`, and inside parentheses `& | ^` too (outside they are operators
- * of register moves).
+ * Expressions: numbers and names with `+ - * / % << >>`, and `& | ^` too in definitions and inside parentheses
+ * (elsewhere these are operators of register moves).
  */
 import { type SourcePlace, SourceProblem } from "./diagnostics.js";
 import type { TokenReader } from "./token-reader.js";
@@ -37,6 +37,11 @@ const firstTopLevel = 3;
 /** Reads an expression; `what` says what it stands for, in messages. @throws SourceProblem */
 export function parseExpression(reader: TokenReader, what: string): Expression {
   return parseLevel(reader, what, firstTopLevel, 0);
+}
+
+/** Reads an expression where no register move can be meant: all operators. @throws SourceProblem */
+export function parseDefinition(reader: TokenReader, what: string): Expression {
+  return parseLevel(reader, what, 0, 0);
 }
 
 function parseLevel(reader: TokenReader, what: string, level: number, depth: number): Expression {
