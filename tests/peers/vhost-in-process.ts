@@ -40,7 +40,7 @@ export async function untilGone({ gone }: InProcessBackEnd, count: number): Prom
   const deadline = Date.now() + 10_000;
   while (gone.length < count) {
     if (Date.now() > deadline) throw new Error(`${gone.length} of ${count} front ends are gone`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
 

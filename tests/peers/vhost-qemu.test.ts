@@ -69,7 +69,7 @@ function sleepingFirmware(board: string): string {
   const image = new DataView(new ArrayBuffer(0x8_0000));
   // HID0 = nap; MSR[POW] = 1; and the same again.
   const code = [0x3c60_0040, 0x7c70_fba6, 0x7c80_00a6, 0x6484_0004, 0x7c80_0124, 0x4bff_fff0];
-  code.forEach((word, index) => image.setUint32(0x100 + 4 * index, word));
+  for (const [index, word] of code.entries()) image.setUint32(0x100 + 4 * index, word);
   writeFileSync(path, image);
   return path;
 }
@@ -136,7 +136,9 @@ async function verifyScsi(transport: DriverTransport, machine: QemuMachine): Pro
   await settle(machine, driver.close());
 }
 
-describe("QEMU's vhost-user devices between our halves", { skip: process.platform !== "linux" && "needs Linux" }, () => {
+describe("QEMU's vhost-user devices between our halves", {
+  skip: process.platform !== "linux" && "needs Linux",
+}, () => {
   for (const one of cases) {
     const { board, kind, transport: wanted, queues = 1, backEnd = [] } = one;
     const found = reasonToSkip(board);

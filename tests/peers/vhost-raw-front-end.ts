@@ -1,10 +1,10 @@
 /** A front end that sends what a test tells it to, in any order, right or wrong. Never waits in a call. */
 import {
+  clearEvent,
   closeDescriptor,
   closeDescriptors,
   createEventDescriptor,
   createMemoryFile,
-  clearEvent,
   receiveWithDescriptors,
   SharedMapping,
   sendWithDescriptors,
@@ -106,7 +106,8 @@ export class RawFrontEnd {
   async ask(request: number, message: RawMessage = {}): Promise<RawReply> {
     this.send(request, message);
     const reply = await this.reply();
-    if (reply?.request !== request || reply.flags !== 5) throw new Error(`request ${request}: ${reply?.request} ${reply?.flags}`);
+    if (reply?.request !== request || reply.flags !== 5)
+      throw new Error(`request ${request}: ${reply?.request} ${reply?.flags}`);
     return reply;
   }
 
@@ -191,7 +192,11 @@ export class RawRing {
   readonly #header: number;
   readonly #data: number;
 
-  constructor(frontEnd: RawFrontEnd, index: number, options: { size?: number; indirect?: boolean; eventIndex?: boolean } = {}) {
+  constructor(
+    frontEnd: RawFrontEnd,
+    index: number,
+    options: { size?: number; indirect?: boolean; eventIndex?: boolean } = {},
+  ) {
     const { size = 128, indirect = false, eventIndex = false } = options;
     const { memory, dma } = frontEnd;
     this.#frontEnd = frontEnd;

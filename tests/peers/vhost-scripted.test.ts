@@ -74,7 +74,8 @@ describe("front ends by the order of their messages", { skip: process.platform !
         assert.equal(await fe.acknowledged(q.SetVringCall, { payload: numberOf(index), descriptors: [ring.call] }), 0n);
         assert.equal(await fe.acknowledged(q.SetVringKick, { payload: numberOf(index), descriptors: [ring.kick] }), 0n);
       }
-      for (const { index } of rings) assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(index, 1) }), 0n);
+      for (const { index } of rings)
+        assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(index, 1) }), 0n);
       await rings[0].verify(1);
       await rings[1].verify(2);
       // Pause: a disabled ring keeps its state, and what comes meanwhile waits.
@@ -222,7 +223,10 @@ describe("front ends by the order of their messages", { skip: process.platform !
     await play(async (fe) => {
       await fe.askNumber(q.GetFeatures);
       fe.send(q.SetProtocolFeatures, { payload: numberOf(featureSet(f.REPLY_ACK)) });
-      assert.equal(await fe.acknowledged(q.SetLogBase, { payload: new Uint8Array(16), descriptors: [fe.memoryFile] }), 1n);
+      assert.equal(
+        await fe.acknowledged(q.SetLogBase, { payload: new Uint8Array(16), descriptors: [fe.memoryFile] }),
+        1n,
+      );
       assert.equal(await fe.acknowledged(99), 1n);
       fe.send(98);
       await fe.askNumber(q.GetFeatures);

@@ -6,6 +6,7 @@ import { restlessRings, rings } from "./rings.js";
 import type { Soak } from "./soak.js";
 import { stack } from "./stack.js";
 import { restlessUsedRings, usedRings } from "./used-rings.js";
+import { vhostMessages } from "./vhost-messages.js";
 
 /** Every soak, in the order in which they are run. */
 export const soaks: readonly Soak[] = [
@@ -18,4 +19,5 @@ export const soaks: readonly Soak[] = [
   stack,
   blockRequests,
   blockStack,
+  vhostMessages,
 ];

@@ -80,8 +80,7 @@ export class BackEndSession {
   }
 
   /** A ring broke: its error descriptor is signalled. */
-  ringFailed(index: number, error: ProtocolError): void {
-    this.#backEnd.report(error);
+  ringFailed(index: number): void {
     this.#queues.fail(index);
   }
 

@@ -85,7 +85,7 @@ export class VhostUserBackEnd {
     this.#config = new Uint8Array(Math.max(maxConfigSize, options.device.configSize));
     this.runner.connect({
       configChanged: () => this.#session?.configChanged(),
-      ringFailed: (index, error) => this.#session?.ringFailed(index, error),
+      ringFailed: (index) => this.#session?.ringFailed(index),
     });
   }
 

@@ -95,7 +95,7 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
 
   fail(error: ProtocolError): void {
     this.count(error.code);
-    if (error.queue !== undefined) this.#events?.ringFailed(error.queue, error);
+    if (error.queue !== undefined) this.#events?.ringFailed(error.queue);
   }
 
   count(code: ViolationCode): void {

@@ -168,7 +168,10 @@ function mapRegion(wanted: WantedRegion, identity: string, descriptor: number, m
       const address = wanted.guestAddress + done;
       const size = Math.min(wanted.size - done, largestPiece - (address % largestPiece));
       const memory = mapper.map(descriptor, wanted.offset + done, size);
-      pieces.push({ memory, region: new MemoryRegion(address, memory.bytes, { shared: true, nativeAddress: memory.address }) });
+      pieces.push({
+        memory,
+        region: new MemoryRegion(address, memory.bytes, { shared: true, nativeAddress: memory.address }),
+      });
       done += size;
     }
   } catch (error) {

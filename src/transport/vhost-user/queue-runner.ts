@@ -4,7 +4,6 @@
  * event loop or in threads of its own: what it gets are numbers and memory, and each of its answers may be a promise.
  */
 import type { Endianness } from "../../bytes/index.js";
-import type { ProtocolError } from "../../errors/index.js";
 import type { GuestMemory } from "../../memory/index.js";
 import type { RingAddresses } from "../../virtqueue/index.js";
 import type { TableRegion } from "./memory-table.js";
@@ -41,8 +40,8 @@ export interface RingSetup extends RingPlace {
 export interface RunnerEvents {
   /** The device's configuration changed. */
   configChanged(): void;
-  /** The driver broke a rule on a ring: it is not served any more until it is set up again. */
-  ringFailed(index: number, error: ProtocolError): void;
+  /** The driver broke a rule on a ring: it is not served any more until it is set up again. The runner has told why. */
+  ringFailed(index: number): void;
 }
 
 /**
