@@ -1,0 +1,498 @@
+/** Commands through SCRIPTS of our own: phases, mismatches, messages, disconnection, several targets. Checks 13, 19, 23, 24. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cdb, Disk } from "../../scsi/index.js";
+import { MemoryStore, type Store } from "../../storage/index.js";
+import { describeStop, Phase, Reg } from "../index.js";
+import {
+  blockSize,
+  commandScript,
+  makeRig,
+  places,
+  prepareCommand,
+  type Rig,
+  type RigOptions,
+  scriptAt,
+  settled,
+  tableAt,
+} from "../rig.test.js";
+
+const done = { istat: 1, dstat: 0x84, sstat0: 0 };
+
+/** One command by {@link commandScript}. */
+function command(rig: Rig, target: number, bytes: Uint8Array, length: number, identify = 0x80) {
+  rig.load(commandScript);
+  prepareCommand(rig, target, bytes, length, identify);
+  rig.start();
+  return { dsps: rig.long(Reg.DSPS), dsp: rig.long(Reg.DSP), ...rig.causes() };
+}
+
+function status(rig: Rig): number {
+  return rig.memory.read(places.status, 1)[0];
+}
+
+/** A store that answers later. */
+function slowStore(): Store {
+  const store = new MemoryStore(2048 * blockSize);
+  const later = () => new Promise<void>((resolve) => setImmediate(resolve));
+  return Object.assign(Object.create(store) as Store, {
+    description: store.description,
+    byteLength: store.byteLength,
+    isReadOnly: false,
+    read: async (position: number, target: Parameters<Store["read"]>[1], length: number) => {
+      await later();
+      await store.read(position, target, length);
+    },
+    write: async (position: number, source: Parameters<Store["write"]>[1], length: number) => {
+      await later();
+      await store.write(position, source, length);
+    },
+    flush: () => store.flush(),
+    extentAt: (position: number) => store.extentAt(position),
+    close: () => undefined,
+  });
+}
+
+test("23: TEST UNIT READY, INQUIRY, WRITE(10) and READ(10) end with GOOD and the data", () => {
+  const rig = makeRig();
+  assert.deepEqual(command(rig, 6, cdb.testUnitReady(), 0), { dsps: 0x600d, dsp: scriptAt + 0x88, ...done });
+  assert.equal(status(rig), 0);
+  command(rig, 6, cdb.inquiry(36), 36);
+  assert.match(Buffer.from(rig.memory.read(places.data, 36)).toString("latin1"), /RINGSIDE/);
+  const data = new Uint8Array(2 * blockSize).map((_, index) => index * 5);
+  rig.memory.write(places.data, data);
+  assert.equal(command(rig, 6, cdb.write10(7, 2), data.length).dsps, 0x600d);
+  rig.memory.write(places.data, new Uint8Array(data.length));
+  assert.equal(command(rig, 6, cdb.read10(7, 2), data.length).dsps, 0x600d);
+  assert.deepEqual(rig.memory.read(places.data, data.length), data);
+  assert.equal(rig.long(Reg.DNAD), places.message + 1);
+});
+
+test("23: an unknown operation code ends with CHECK CONDITION, and REQUEST SENSE tells why, once", () => {
+  const rig = makeRig();
+  command(rig, 6, Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
+  assert.equal(status(rig), 2);
+  const sense = () => {
+    command(rig, 6, Uint8Array.of(0x03, 0, 0, 0, 18, 0), 18);
+    const bytes = rig.memory.read(places.data, 18);
+    return [bytes[2] & 15, bytes[12]];
+  };
+  assert.deepEqual(sense(), [5, 0x20]);
+  assert.deepEqual(sense(), [0, 0]);
+});
+
+test("13: a target that ends data early: residue in DBC, address in DNAD, DFIFO so that drivers compute 0 in flight", () => {
+  const rig = makeRig();
+  // 5 of 36 bytes, as in the reference's table: allocation length 5.
+  rig.load(commandScript);
+  prepareCommand(rig, 6, cdb.inquiry(5), 36);
+  rig.start();
+  assert.equal(rig.long(0x24) & 0xff_ffff, 0x1f);
+  assert.equal(rig.long(Reg.DNAD), places.data + 5);
+  assert.equal(rig.long(Reg.DSPS), 36, "the table's offset");
+  assert.equal(rig.long(Reg.DSP), scriptAt + 0x60);
+  assert.equal(rig.read(Reg.SBCL), 0xa3, "REQ, BSY and the phase STATUS");
+  assert.equal(rig.read(Reg.DFIFO), 0x1f & 0x7f);
+  assert.match(describeStop(rig.chip), /phase mismatch .*STATUS instead of DATA_IN, 31 bytes left/);
+  assert.deepEqual(rig.causes(), { istat: 0x0a, dstat: 0x80, sstat0: 0x80 });
+});
+
+test("13: a buffer smaller than the target's data leaves the phase where it is", () => {
+  const rig = makeRig();
+  const end = command(rig, 6, cdb.inquiry(36), 20);
+  // The move of the status finds DATA IN.
+  assert.equal(end.sstat0, 0x80);
+  assert.equal(rig.chip.port.latchedPhase, Phase.DataIn);
+});
+
+test("13: a move to memory that ends midway is a bus fault at the first missing byte", () => {
+  const rig = makeRig();
+  rig.load(commandScript);
+  prepareCommand(rig, 6, cdb.read10(0, 1), blockSize);
+  rig.entry(36, blockSize, (1 << 20) - 100);
+  rig.start();
+  assert.equal(rig.long(Reg.DNAD), 1 << 20);
+  assert.equal(rig.long(0x24) & 0xff_ffff, blockSize - 100);
+  assert.equal(rig.causes().dstat, 0xa0);
+});
+
+test("block moves: direct, indirect and table-indirect, each instruction form of a READ scattered over three places", () => {
+  const rig = makeRig();
+  const data = new Uint8Array(blockSize).map((_, index) => index * 3);
+  rig.memory.write(places.data, data);
+  command(rig, 6, cdb.write10(1, 1), blockSize);
+  rig.load(`
+    SELECT ATN 0x40, 0
+    MOVE 1, ${places.identify}, WHEN MSG_OUT
+    MOVE 10, ${places.cdb}, WHEN CMD
+    MOVE 100, 0x5000, WHEN DATA_IN
+    MOVE 200, PTR 0x2100, WHEN DATA_IN
+    MOVE FROM 0x40, WHEN DATA_IN
+    MOVE 1, ${places.status}, WHEN STATUS
+    MOVE 1, ${places.message}, WHEN MSG_IN
+    CLEAR ACK
+    WAIT DISCONNECT
+    INT 0x600d`);
+  rig.memory.write(places.cdb, cdb.read10(1, 1));
+  rig.view.setUint32(0x2100, 0x6000);
+  rig.entry(0x40, 212, 0x7001);
+  rig.start();
+  assert.equal(rig.long(Reg.DSPS), 0x600d);
+  assert.deepEqual(
+    Uint8Array.from([
+      ...rig.memory.read(0x5000, 100),
+      ...rig.memory.read(0x6000, 200),
+      ...rig.memory.read(0x7001, 212),
+    ]),
+    data,
+  );
+});
+
+test("SFBR has the first byte of an asynchronous input move, and not that of a synchronous data move", () => {
+  for (const [sxfer, expected] of [
+    [0, 0x5a],
+    [0x18, 0x77],
+  ]) {
+    const rig = makeRig();
+    rig.memory.write(places.data, new Uint8Array(blockSize).fill(0x5a, 0, 1));
+    command(rig, 6, cdb.write10(0, 1), blockSize);
+    rig.load(`
+      SELECT ATN FROM 0, 0
+      MOVE FROM 4, WHEN MSG_OUT
+      MOVE FROM 12, WHEN CMD
+      MOVE 0x77 TO SFBR
+      MOVE FROM 36, WHEN DATA_IN
+      MOVE SFBR TO SCRATCH0
+      INT 1`);
+    prepareCommand(rig, 6, cdb.read10(0, 1), blockSize);
+    rig.view.setUint32(tableAt, 0x40_0000 | (sxfer << 8));
+    rig.start();
+    assert.equal(rig.read(Reg.SXFER), sxfer, "loaded from the table");
+    assert.equal(rig.read(Reg.SCRATCH), expected);
+  }
+});
+
+test("MSG IN leaves ACK asserted until CLEAR ACK, and a WHEN waits meanwhile", () => {
+  const rig = makeRig();
+  rig.load(`
+    SELECT ATN 0x40, 0
+    MOVE 1, ${places.identify}, WHEN MSG_OUT
+    MOVE 6, ${places.cdb}, WHEN CMD
+    MOVE 1, ${places.status}, WHEN STATUS
+    MOVE 1, ${places.message}, WHEN MSG_IN
+    INT 1
+    JUMP 0, WHEN MSG_IN`);
+  prepareCommand(rig, 6, cdb.testUnitReady(), 0);
+  rig.start();
+  rig.causes();
+  assert.equal(rig.read(Reg.SBCL) & 0xc0, 0x40, "ACK, no REQ");
+  rig.write(Reg.DCNTL, 0x04);
+  assert.equal(rig.chip.engine.state, "waiting");
+});
+
+test("an unexpected disconnect: after ABORT the target is gone while the script looks for a phase", () => {
+  const rig = makeRig();
+  rig.load(`
+    SELECT ATN 0x40, 0
+    MOVE 2, ${places.identify}, WHEN MSG_OUT
+    JUMP 0, WHEN MSG_IN`);
+  rig.memory.write(places.identify, Uint8Array.of(0x80, 0x06));
+  rig.start();
+  assert.deepEqual(rig.causes(), { istat: 0x02, dstat: 0x80, sstat0: 0x04 });
+  assert.equal(rig.read(Reg.SCNTL1) & 0x10, 0);
+  assert.equal(command(rig, 6, cdb.testUnitReady(), 0).dsps, 0x600d, "the next command works");
+});
+
+test("BUS DEVICE RESET leaves a unit attention and a free bus", () => {
+  const rig = makeRig();
+  command(rig, 6, cdb.testUnitReady(), 0);
+  rig.load(`SELECT ATN 0x40, 0\nMOVE 1, ${places.identify}, WHEN MSG_OUT\nWAIT DISCONNECT\nINT 1\n`);
+  rig.memory.write(places.identify, Uint8Array.of(0x0c));
+  rig.start();
+  assert.equal(rig.long(Reg.DSPS), 1);
+  rig.causes();
+  command(rig, 6, cdb.testUnitReady(), 0);
+  assert.equal(status(rig), 2);
+  command(rig, 6, cdb.testUnitReady(), 0);
+  assert.equal(status(rig), 0);
+});
+
+test("24: SDTR is answered with what the target can do, WDTR with 8 bits, a refusing target with MESSAGE REJECT", () => {
+  const talk = (message: readonly number[], options: RigOptions = {}) => {
+    const rig = makeRig(options);
+    rig.load(`
+      SELECT ATN 0x40, 0
+      MOVE ${message.length + 1}, ${places.identify}, WHEN MSG_OUT
+      MOVE 1, 0x5000, WHEN MSG_IN
+      JUMP rejected, IF 7
+      CLEAR ACK
+      MOVE ${message.length - 1}, 0x5001, WHEN MSG_IN
+  rejected:
+      CLEAR ACK
+      MOVE 6, ${places.cdb}, WHEN CMD
+      MOVE 1, ${places.status}, WHEN STATUS
+      INT 1`);
+    rig.memory.write(places.identify, Uint8Array.of(0x80, ...message));
+    rig.memory.write(places.cdb, cdb.testUnitReady());
+    rig.start();
+    assert.equal(rig.long(Reg.DSPS), 1, describeStop(rig.chip));
+    return { answer: [...rig.memory.read(0x5000, message.length)], agreed: rig.targets[6].agreements[7] };
+  };
+  assert.deepEqual(talk([1, 3, 1, 12, 15]), { answer: [1, 3, 1, 25, 8], agreed: { period: 25, offset: 8 } });
+  assert.deepEqual(talk([1, 3, 1, 50, 4]), { answer: [1, 3, 1, 50, 4], agreed: { period: 50, offset: 4 } });
+  assert.deepEqual(talk([1, 2, 3, 1]), { answer: [1, 2, 3, 0], agreed: undefined });
+  assert.equal(talk([1, 3, 1, 25, 8], { target: { rejectsNegotiation: true } }).answer[0], 7);
+  assert.equal(talk([1, 3, 1, 25, 8], { target: { synchronousPeriod: 0 } }).answer[4], 0);
+});
+
+test("an unknown message, and one that ATN cuts short, are rejected", () => {
+  for (const message of [[0x80, 0x1f], [0x80, 0x20], [0x80, 0x01, 0x03], [0xa0]]) {
+    const rig = makeRig();
+    rig.load(
+      `SELECT ATN 0x40, 0\nMOVE ${message.length}, ${places.identify}, WHEN MSG_OUT\nMOVE 1, 0x5000, WHEN MSG_IN\nCLEAR ACK\nINT 1, WHEN CMD\nINT 2\n`,
+    );
+    rig.memory.write(places.identify, Uint8Array.from(message));
+    rig.start();
+    assert.equal(rig.long(Reg.DSPS), 1, `${message}: ${describeStop(rig.chip)}`);
+    assert.equal(rig.memory.read(0x5000, 1)[0], 7);
+  }
+});
+
+test("without ATN there is no message phase and the LUN is in the CDB", () => {
+  const rig = makeRig();
+  rig.bus.attach(6, 3, new Disk(new MemoryStore(64 * blockSize), { powerOnAttention: false }));
+  rig.load(
+    `SELECT 0x40, 0\nMOVE 10, ${places.cdb}, WHEN CMD\nMOVE 8, 0x5000, WHEN DATA_IN\nMOVE 1, ${places.status}, WHEN STATUS\nINT 1\n`,
+  );
+  rig.memory.write(places.cdb, Uint8Array.of(0x25, 3 << 5, 0, 0, 0, 0, 0, 0, 0, 0));
+  rig.start();
+  assert.equal(rig.long(Reg.DSPS), 1);
+  assert.equal(rig.view.getUint32(0x5000), 63);
+});
+
+test("LUN 3 by IDENTIFY, and an absent LUN answers INQUIRY with 7Fh", () => {
+  const rig = makeRig();
+  rig.bus.attach(6, 3, new Disk(new MemoryStore(64 * blockSize), { powerOnAttention: false }));
+  command(rig, 6, cdb.readCapacity10(), 8, 0x83);
+  assert.equal(rig.view.getUint32(places.data), 63);
+  command(rig, 6, cdb.inquiry(36), 36, 0x82);
+  assert.equal(rig.memory.read(places.data, 1)[0], 0x7f);
+});
+
+/** A script that survives disconnection: the host looks at vectors 1 (disconnected) and 2 (reselected). */
+const patientScript = `
+  ABSOLUTE message = ${places.message}
+begin:
+  SELECT ATN FROM 0, REL(reselected)
+  MOVE FROM 4, WHEN MSG_OUT
+  MOVE FROM 12, WHEN CMD
+switch:
+  JUMP REL(talk), WHEN MSG_IN
+  JUMP REL(out), IF DATA_OUT
+  JUMP REL(in), IF DATA_IN
+  JUMP REL(ending), IF STATUS
+  INT 0xbad0
+talk:
+  MOVE 1, message, WHEN MSG_IN
+  JUMP REL(gone), IF 0x04
+  JUMP REL(saved), IF 0x02
+  INT 0xbad1
+saved:
+  CLEAR ACK
+  JUMP REL(switch)
+gone:
+  CLEAR ACK
+  WAIT DISCONNECT
+  INT 1
+again:
+  WAIT RESELECT REL(woken)
+reselected:
+  MOVE LCRC TO SFBR
+  MOVE SFBR TO SCRATCH0
+  MOVE 1, message, WHEN MSG_IN
+  CLEAR ACK
+  INT 2
+resume:
+  JUMP REL(switch)
+woken:
+  INT 3
+out:
+  MOVE FROM 36, WHEN DATA_OUT
+  JUMP REL(switch)
+in:
+  MOVE FROM 36, WHEN DATA_IN
+  JUMP REL(switch)
+ending:
+  MOVE FROM 20, WHEN STATUS
+  MOVE FROM 28, WHEN MSG_IN
+  CLEAR ACK
+  WAIT DISCONNECT
+  INT 0x600d
+`;
+
+test("24: a slow store makes the target leave the bus and come back; the chip learns who by LCRC and SFBR", async () => {
+  for (const com of [0, 1]) {
+    const rig = makeRig({ store: slowStore });
+    const labels = rig.load(patientScript);
+    rig.write(Reg.DCNTL, com);
+    prepareCommand(rig, 6, cdb.read10(0, 2), 2 * blockSize, 0xc0);
+    rig.start();
+    assert.equal(rig.long(Reg.DSPS), 1);
+    assert.equal(rig.read(Reg.SCNTL1) & 0x10, 0, "the bus is free");
+    rig.causes();
+    rig.start(labels["again"]);
+    assert.equal(rig.chip.engine.state, "waiting");
+    for (let turn = 0; turn < 5; turn++) await settled();
+    assert.equal(rig.long(Reg.DSPS), 2);
+    assert.equal(rig.read(Reg.SCRATCH), 0xc0, "both ids");
+    assert.equal(rig.memory.read(places.message, 1)[0], 0x80, "IDENTIFY");
+    rig.causes();
+    rig.start(labels["resume"]);
+    assert.equal(rig.long(Reg.DSPS), 0x600d);
+    assert.equal(status(rig), 0);
+  }
+});
+
+test("19: with DCNTL.COM the id is in LCRC only, without it in SFBR too", async () => {
+  for (const [com, expected] of [
+    [0, 0xc0],
+    [1, 0x33],
+  ]) {
+    const rig = makeRig({ target: { disconnect: "always", staysAway: true } });
+    const labels = rig.load(patientScript);
+    prepareCommand(rig, 6, cdb.read10(0, 1), blockSize, 0xc0);
+    rig.start();
+    assert.equal(rig.long(Reg.DSPS), 1);
+    rig.causes();
+    rig.load("MOVE 0x33 TO SFBR\nWAIT RESELECT 0\nMOVE SFBR TO SCRATCH0\nINT 9\n");
+    assert.ok(labels);
+    rig.write(Reg.DCNTL, com);
+    rig.start();
+    rig.targets[6].returnToBus();
+    assert.equal(rig.long(Reg.DSPS), 9);
+    assert.equal(rig.read(Reg.LCRC), 0xc0);
+    assert.equal(rig.read(Reg.SCRATCH), expected);
+  }
+});
+
+test("24: a target that wants to come back wins against SELECT, whose alternate address is taken", () => {
+  const rig = makeRig({ target: { disconnect: "always" } });
+  rig.load(patientScript);
+  prepareCommand(rig, 6, cdb.read10(0, 1), blockSize, 0xc0);
+  rig.start();
+  rig.causes();
+  // The target is ready at once; the next command's SELECT finds it.
+  prepareCommand(rig, 0, cdb.testUnitReady(), 0);
+  rig.start();
+  assert.equal(rig.long(Reg.DSPS), 2);
+  assert.equal(rig.read(Reg.SCRATCH), 0xc0);
+});
+
+test("24: disconnection in the middle of data, with pointers saved, keeps every byte", () => {
+  const rig = makeRig({ target: { disconnectEvery: 200 } });
+  const data = new Uint8Array(3 * blockSize).map((_, index) => index * 11);
+  for (const isWrite of [true, false]) {
+    const labels = rig.load(patientScript);
+    rig.memory.write(places.data, isWrite ? data : new Uint8Array(data.length));
+    prepareCommand(rig, 6, isWrite ? cdb.write10(5, 3) : cdb.read10(5, 3), data.length, 0xc0);
+    rig.start();
+    let disconnections = 0;
+    for (let guard = 0; guard < 100 && rig.long(Reg.DSPS) !== 0x600d; guard++) {
+      const { sstat0 } = rig.causes();
+      if (sstat0 === 0x80) {
+        // What a driver does: the rest of the move as a new table entry.
+        rig.entry(36, rig.long(0x24) & 0xff_ffff, rig.long(Reg.DNAD));
+        rig.start(labels["switch"]);
+        continue;
+      }
+      if (rig.long(Reg.DSPS) === 1) {
+        disconnections++;
+        rig.start(labels["again"]);
+      } else if (rig.long(Reg.DSPS) === 2) rig.start(labels["resume"]);
+      else assert.fail(describeStop(rig.chip));
+    }
+    assert.equal(disconnections, 7);
+    assert.equal(status(rig), 0);
+    assert.deepEqual(rig.memory.read(places.data, data.length), data);
+  }
+});
+
+test("24: two targets and tagged commands come back in their own order", () => {
+  const rig = makeRig({ target: { disconnect: "always", staysAway: true } });
+  const labels = rig.load(patientScript);
+  for (const [target, tag] of [
+    [0, 5],
+    [6, 9],
+    [6, 4],
+  ]) {
+    prepareCommand(rig, target, cdb.read10(target, 1), blockSize);
+    rig.memory.write(places.identify, Uint8Array.of(0xc0, 0x20, tag));
+    rig.entry(4, 3, places.identify);
+    rig.start();
+    assert.equal(rig.long(Reg.DSPS), 1);
+    rig.causes();
+  }
+  rig.load(
+    `WAIT RESELECT 0\nMOVE 3, 0x5000, WHEN MSG_IN\nCLEAR ACK\nINT 2\nend: MOVE FROM 36, WHEN DATA_IN\nMOVE FROM 20, WHEN STATUS\nMOVE FROM 28, WHEN MSG_IN\nCLEAR ACK\nWAIT DISCONNECT\nINT 3\n`,
+  );
+  assert.ok(labels);
+  const order: number[][] = [];
+  rig.targets[6].returnToBus();
+  rig.targets[0].returnToBus();
+  for (let count = 0; count < 3; count++) {
+    rig.start();
+    if (rig.chip.engine.state === "waiting") rig.targets[6].returnToBus();
+    assert.equal(rig.long(Reg.DSPS), 2, describeStop(rig.chip));
+    order.push([rig.read(Reg.LCRC), ...rig.memory.read(0x5000, 3)]);
+    rig.causes();
+    rig.entry(36, blockSize, places.data);
+    rig.start(scriptAt + 32);
+    assert.equal(rig.long(Reg.DSPS), 3, describeStop(rig.chip));
+    rig.causes();
+  }
+  assert.deepEqual(order, [
+    [0xc0, 0x80, 0x20, 9],
+    [0x81, 0x80, 0x20, 5],
+    [0xc0, 0x80, 0x20, 4],
+  ]);
+});
+
+test("a bus reset at any phase frees the bus, drops the command and is known by the next one", () => {
+  for (let length = 1; length <= 8; length++) {
+    const rig = makeRig({ store: slowStore });
+    command(rig, 6, cdb.testUnitReady(), 0);
+    // The script is cut after so many instructions.
+    const lines = patientScript.split("\n").filter((line) => /^ {2}(SELECT|MOVE FROM)/.test(line));
+    rig.load(
+      `${lines.slice(0, Math.min(length, lines.length)).join("\n").replace("REL(reselected)", "0")}\nINT 0x55\n`,
+    );
+    prepareCommand(rig, 6, cdb.read10(0, 1), blockSize, 0x80);
+    rig.start();
+    rig.write(Reg.SCNTL1, 0x28);
+    rig.write(Reg.SCNTL1, 0x20);
+    const { sstat0 } = rig.causes();
+    assert.equal(sstat0 & 0x02, 0x02);
+    assert.equal(rig.chip.engine.state, "stopped");
+    assert.equal(rig.wire.owner, undefined);
+    command(rig, 6, cdb.testUnitReady(), 0);
+    assert.equal(status(rig), 2, "a unit attention");
+  }
+});
+
+test("SEL is told only when it is enabled: a target comes back while SCRIPTS stand still", () => {
+  for (const [enabled, istat] of [
+    [0x10, 0x02],
+    [0, 0],
+  ]) {
+    const rig = makeRig({ target: { disconnect: "always", staysAway: true } });
+    rig.load(patientScript);
+    prepareCommand(rig, 6, cdb.read10(0, 1), blockSize, 0xc0);
+    rig.start();
+    rig.causes();
+    rig.write(Reg.SIEN, enabled);
+    rig.targets[6].returnToBus();
+    assert.equal(rig.read(Reg.ISTAT), istat);
+    assert.equal(rig.chip.interruptLevel, enabled !== 0);
+    assert.equal(rig.read(Reg.SSTAT0), enabled);
+  }
+});
