@@ -28,7 +28,9 @@ const [place, kind, image] = positionals;
 
 function openStore(): Store {
   const readOnly = values["read-only"];
-  const store = /^\d+$/.test(image) ? new MemoryStore(Number(image)) : openImage(image, { readOnly, lock: false, lanes: true });
+  const store = /^\d+$/.test(image)
+    ? new MemoryStore(Number(image))
+    : openImage(image, { readOnly, lock: false, lanes: true });
   return values.slow === undefined ? store : new SlowStore(store, { longestDelay: Number(values.slow) });
 }
 

@@ -22,6 +22,7 @@ import {
 const messagesPerTurn = 64;
 const replyFlags = MessageFlag.Version | MessageFlag.Reply;
 
+/** A front end's connection, as long as it lasts. */
 export class BackEndConnection {
   /** Done when the connection has ended and nothing of it is held; with the reason when the front end was at fault. */
   readonly ended: Promise<ProtocolError | undefined>;

@@ -24,6 +24,7 @@ export interface ServerEvents {
 /** Between attempts to connect, in milliseconds. */
 const retryInterval = 250;
 
+/** Serves one front end after the other; those that come meanwhile wait. */
 export class VhostUserServer {
   /** Done when the server was closed; fails when it cannot go on. */
   readonly finished: Promise<void>;

@@ -50,6 +50,7 @@ export interface BackEndOptions {
   observer?: Observer | undefined;
 }
 
+/** The device that front ends meet. */
 export class VhostUserBackEnd {
   readonly device: BackEndDevice;
   readonly runner: QueueRunner;

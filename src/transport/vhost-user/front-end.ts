@@ -56,6 +56,7 @@ const legacyAlignment = 4096;
 const ringAlignment = 4096;
 const gone = 0xff;
 
+/** A driver's way to a back end. */
 export class VhostUserTransport implements DriverTransport {
   readonly kind = "vhost-user";
   readonly isLegacy: boolean;
