@@ -9,5 +9,6 @@ export * from "./libc.js";
 export * from "./mapping.js";
 export * from "./memory-file.js";
 export * from "./native-buffer.js";
+export * from "./pseudo-terminal.js";
 export * from "./system-error.js";
 export * from "./unix-socket.js";

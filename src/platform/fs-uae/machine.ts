@@ -1,0 +1,128 @@
+/**
+ * An Amiga that fs-uae is, as drivers see a machine. Its processor does our register accesses one by one, its memory is
+ * mirrored, and nothing tells us of interrupts: drivers look at ISTAT, the one register that may be read at any time,
+ * or let the processor wait ({@link MonitorClient.poll}).
+ */
+import type { RegisterWindow } from "../../bytes/index.js";
+import type { GuestMemory } from "../../memory/index.js";
+import { a4091Layout, hostOffset, Istat, Reg } from "../../ncr53c710/index.js";
+import { ConfigRegister, partnerOffset, readIdentity, type ZorroIdentity, zorroConfigArea } from "../../zorro/index.js";
+import { FsUaeError } from "./fs-uae-error.js";
+import { type FsUaeOptions, type FsUaeProcess, launchFsUae } from "./launch.js";
+import { MirrorMemory } from "./mirror-memory.js";
+import type { MonitorClient, MonitorCost } from "./monitor-client.js";
+import { monitorLayout } from "./monitor-protocol.js";
+
+/** How the machine is had. */
+export interface FsUaeMachineOptions extends FsUaeOptions {
+  /** Bytes of chip memory that are mirrored for drivers; up to 0x1F0000. Default 1 MiB. */
+  readonly memorySize?: number;
+}
+
+const chipMemoryEnd = 0x20_0000;
+const defaultMemorySize = 0x10_0000;
+
+/** Starts fs-uae as a machine. @throws UnsupportedError (no fs-uae), FsUaeError, RangeError */
+export async function startFsUaeMachine(options: FsUaeMachineOptions = {}): Promise<FsUaeMachine> {
+  const size = options.memorySize ?? defaultMemorySize;
+  if (!Number.isSafeInteger(size) || size < 4096 || size > chipMemoryEnd - monitorLayout.free || size % 2 !== 0) {
+    throw new RangeError(`mirrored memory has 4096 to ${chipMemoryEnd - monitorLayout.free} bytes, got ${size}`);
+  }
+  const process = await launchFsUae(options);
+  try {
+    return new FsUaeMachine(process, size);
+  } catch (error) {
+    await process.close();
+    throw error;
+  }
+}
+
+/** The A4091 with its base. */
+export interface FsUaeBoard {
+  readonly identity: ZorroIdentity;
+  readonly base: number;
+}
+
+/** A running machine. */
+export class FsUaeMachine {
+  readonly monitor: MonitorClient;
+  /**
+   * The processor's address space. Values are those of the big-endian processor: of the 53C710 a byte register with
+   * number n is at offset n ^ 3, and a 32-bit register at its own number reads as its value.
+   */
+  readonly memorySpace: RegisterWindow;
+  readonly memory: GuestMemory;
+  readonly dma: MirrorMemory;
+  readonly #process: FsUaeProcess;
+
+  /** Use {@link startFsUaeMachine}. */
+  constructor(process: FsUaeProcess, memorySize: number) {
+    this.#process = process;
+    this.monitor = process.monitor;
+    this.memorySpace = process.monitor.space;
+    this.dma = new MirrorMemory(process.monitor, monitorLayout.free, memorySize);
+    this.memory = this.dma.memory;
+  }
+
+  /** `3.1.66` */
+  get version(): string {
+    return this.#process.program.version;
+  }
+
+  /** Process number of fs-uae. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** The private folder; gone after {@link FsUaeMachine.close}. */
+  get folder(): string {
+    return this.#process.folder;
+  }
+
+  /** What the work so far has cost. */
+  get cost(): MonitorCost {
+    return this.monitor.cost;
+  }
+
+  /** What the board that waits for an address says about itself. @throws FsUaeError */
+  readIdentity(): ZorroIdentity {
+    return readIdentity(this.memorySpace, zorroConfigArea.zorro2, partnerOffset.zorro2);
+  }
+
+  /**
+   * Gives the waiting board its address, as the system's start does. This emulator shows the A4091 in the Zorro II
+   * window (0xE80000) only, also where the machine has Zorro III's at 0xFF000000.
+   * @param base a multiple of 16 MiB. @throws RangeError, FsUaeError when no Zorro III board waits.
+   */
+  configureBoard(base = 0x4000_0000): FsUaeBoard {
+    if (base % a4091Layout.size !== 0 || base < 0x1000_0000 || base >= 0xf000_0000) {
+      throw new RangeError(`a Zorro III board cannot be at 0x${base.toString(16)}`);
+    }
+    const identity = this.readIdentity();
+    if ((identity.type & 0xc0) !== 0x80 || identity.manufacturer === 0) {
+      throw new FsUaeError("no Zorro III board waits for an address");
+    }
+    this.memorySpace.write16(zorroConfigArea.zorro2 + ConfigRegister.Base, base >>> 16);
+    return { identity, base };
+  }
+
+  /**
+   * Lets the processor wait until the 53C710 at `chip` has an interrupt pending.
+   * @param lines limit, in raster lines of 64 µs of the machine's time.
+   * @returns ISTAT, or undefined when the limit was reached.
+   */
+  waitForInterrupt(chip: number, lines = 20_000): number | undefined {
+    const causes = Istat.Dip | Istat.Sip;
+    const { value, matched } = this.monitor.poll(chip + hostOffset(Reg.ISTAT), 1, causes, 0, lines);
+    return matched ? value : undefined;
+  }
+
+  /** The registers of the board at `base`. */
+  chipOf({ base }: FsUaeBoard): number {
+    return base + a4091Layout.chip;
+  }
+
+  close(): Promise<void> {
+    return this.#process.close();
+  }
+}
