@@ -55,3 +55,31 @@ export function parseByteCount(text: string): number {
   if (count <= 64 * 2 ** 20) return count;
   throw new InvalidArgumentError("Give a number of bytes up to 64M.");
 }
+
+/** A whole number within limits, as an option's parser. */
+export function parseWithin(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give a number within ${least}…${most}.`);
+  };
+}
+
+/** `4k`, `512`, `1M`, `2G`: bytes, as an option's parser. */
+export function parseBytesWithin(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,15})([kmg]?)(i?b)?$/i.exec(text);
+    const value = match === null ? Number.NaN : Number(match[1]) * units[match[2].toLowerCase()];
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give a number of bytes within ${least}…${most}, such as 4k or 1M.`);
+  };
+}
+
+/** Seconds, also parts of one, as an option's parser. */
+export function parseSeconds(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,9}(\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`Give seconds within ${least}…${most}.`);
+  };
+}

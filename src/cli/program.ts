@@ -1,9 +1,19 @@
 /** The command line's grammar: commands, options and their help. Carrying out is in one module for each command. */
 import { Argument, Command, Option } from "commander";
 import { boards } from "../machine/index.js";
+import { attachActions, benchOps } from "./attach-options.js";
 import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
-import { everyTrace, parseByteCount, parseRamSize, parseSeed, parseTrace } from "./option-values.js";
+import {
+  everyTrace,
+  parseByteCount,
+  parseBytesWithin,
+  parseRamSize,
+  parseSeconds,
+  parseSeed,
+  parseTrace,
+  parseWithin,
+} from "./option-values.js";
 import { platformNames, usualMachine } from "./platform.js";
 
 const exitStatuses = `
@@ -47,6 +57,28 @@ Examples:
   ringside scsi disk.img --to 0/3 -- a0 00 00 00 00 00 00 00 10 00 00 00
 
 Exit status: 0 GOOD; 1 any other status, or the work failed; 2 the call was wrong.`;
+
+const serveHelp = `
+virtio-blk serves one image. With --device scsi there may be many, at the places that they say (see ringside run --help),
+and --control takes images in and out while the virtual machine runs. Writes go to the images; a write-protected one is
+written IMAGE,ro. The server ends on Ctrl-C or SIGTERM, when what was begun is done, with exit status 0.
+
+Examples:
+  ringside serve disk.img --socket /tmp/disk.sock
+  ringside serve --device scsi system.img data.img,target=3 debian.iso,cd --socket /tmp/scsi.sock --control /tmp/control
+  ringside serve --socket /tmp/disk.sock --print-qemu
+${exitStatuses}`;
+
+const attachHelp = `
+info tells what the disk says of itself. read copies it to --output, or to a pipe; write copies --input to it. verify reads
+places twice and compares; with --write it writes patterns too, and puts back what was there. bench measures one load.
+
+Examples:
+  ringside attach --socket /tmp/disk.sock info
+  ringside attach --socket /tmp/disk.sock read --length 1M | hexdump -C
+  ringside attach --socket /tmp/disk.sock bench --op randread --block-size 4k --depth 32 --seconds 5
+  ringside attach --socket /tmp/scsi.sock --device scsi --to 3/0 verify --write
+${exitStatuses}`;
 
 /** What the commands need of the process. */
 export interface ProgramContext {
@@ -142,6 +174,54 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .option("--json", "print one JSON object for programs", false)
     .addHelpText("after", scsiHelp)
     .action(async (image, bytes, options) => (await import("./scsi.js")).scsi(image, bytes, options, interruption));
+
+  program
+    .command("serve")
+    .description("serve images to a virtual machine over vhost-user; print the QEMU line that attaches them")
+    .argument("[image...]", "disk images")
+    .option("--socket <path>", "the socket that the virtual machine connects to")
+    .option("--socket-path <path>", "the same")
+    .addOption(new Option("--fd <number>", "a socket that listens already").argParser(parseWithin(0, 1_000_000)))
+    .option("--blk-file <path>", "another name of the image, for virtio-blk")
+    .addOption(new Option("--device <kind>", "what to be").choices(["blk", "scsi"]).default("blk"))
+    .addOption(new Option("--queues <number>", "request queues").argParser(parseWithin(1, 64)).default(1))
+    .option("--read-only", "refuse writes to every image", false)
+    .addOption(new Option("--format <format>", "insist that images are raw, whatever they look like").choices(["raw"]))
+    .option("--control <path>", "a socket for adding and removing images, with --device scsi (docs/SERVE.md)")
+    .option("--reservations <folder>", "keep persistent reservations there, with --device scsi")
+    .option("--print-qemu", "print the QEMU line that attaches the socket, and end", false)
+    .option("--print-capabilities", "print what the back end can do, for managing software, and end", false)
+    .addHelpText("after", serveHelp)
+    .action(async (images, options) => (await import("./serve.js")).serve(images, options, interruption));
+
+  program
+    .command("attach")
+    .description("work on the disk behind a vhost-user socket, without a virtual machine")
+    .addArgument(new Argument("<action>", "what to do").choices(attachActions))
+    .requiredOption("--socket <path>", "the server's socket")
+    .addOption(new Option("--device <kind>", "what the server is").choices(["blk", "scsi"]).default("blk"))
+    .option("--to <target/lun>", "the unit, with --device scsi; default: the first one")
+    .addOption(new Option("--queues <number>", "request queues to use").argParser(parseWithin(1, 64)).default(1))
+    .addOption(
+      new Option("--wait <seconds>", "wait so long for the server").argParser(parseSeconds(0, 3600)).default(0),
+    )
+    .addOption(
+      new Option("--offset <bytes>", "read, write: where to start").argParser(parseBytesWithin(0, 2 ** 53)).default(0),
+    )
+    .addOption(new Option("--length <bytes>", "read, write: how much").argParser(parseBytesWithin(0, 2 ** 53)))
+    .option("-o, --output <file>", "read: where to")
+    .option("-i, --input <file>", "write: where from")
+    .option("--write", "verify, bench: overwrite what the disk holds; verify puts it back", false)
+    .addOption(new Option("--seed <number>", "verify, bench: of the random places").argParser(parseSeed))
+    .addOption(new Option("--op <name>", "bench: the load").choices(benchOps).default("randread"))
+    .addOption(
+      new Option("--block-size <bytes>", "bench: of a request").argParser(parseBytesWithin(512, 2 ** 24)).default(4096),
+    )
+    .addOption(new Option("--depth <number>", "bench: requests at once").argParser(parseWithin(1, 1024)).default(32))
+    .addOption(new Option("--seconds <number>", "bench: how long").argParser(parseSeconds(0.1, 86_400)).default(5))
+    .option("--json", "print one JSON object for programs", false)
+    .addHelpText("after", attachHelp)
+    .action(async (action, options) => (await import("./attach.js")).attach(action, options, interruption));
 
   program
     .command("bench")

@@ -7,7 +7,6 @@ import { blockBytes, type DmaBlock, type DmaMemory } from "../memory/index.js";
 import { allEnded } from "./all-ended.js";
 import type { DrivenBlocks } from "./driven.js";
 import { WorkFailed } from "./errors.js";
-import type { ImageBytes } from "./image-bytes.js";
 import type { Pace } from "./pace.js";
 import { choosePlaces, type Place } from "./places.js";
 import { fillPattern, numbersFrom } from "./random.js";
@@ -23,12 +22,20 @@ export type WriteTest =
   /** A medium that nobody writes: it is only read. */
   | "none";
 
+/** What the unit is compared with. */
+export interface Reference {
+  /** For messages. */
+  readonly path: string;
+  /** Fills `bytes` from byte `position` on. */
+  read(position: number, bytes: Uint8Array): void | Promise<void>;
+}
+
 /** What a verification reads, writes and compares with. */
 export interface VerifyOptions {
   readonly unit: DrivenBlocks;
   /** Whether a write failed because the unit may not be written. */
   readonly isRefusal: (error: unknown) => boolean;
-  readonly image: ImageBytes;
+  readonly image: Reference;
   readonly dma: DmaMemory;
   readonly writeTest: WriteTest;
   readonly seed: number;
@@ -121,7 +128,7 @@ class Verifier {
     const watch = new Stopwatch();
     for (const batch of this.#batches()) {
       await watch.time(batch, unit.blockSize, () => this.#readAll(batch));
-      this.#compare(batch, "is not what the image holds", ({ lba }, expected) =>
+      await this.#compare(batch, "is not what the image holds", ({ lba }, expected) =>
         image.read(lba * unit.blockSize, expected),
       );
       await this.#step(batch);
@@ -180,7 +187,7 @@ class Verifier {
         for (const [index, place] of batch.entries()) this.#buffer(place, index).set(originals[index]);
         await this.#writeAll(batch);
         await this.#readAll(batch);
-        this.#compare(batch, "was not put back", (_, expected, index) => expected.set(originals[index]));
+        await this.#compare(batch, "was not put back", (_, expected, index) => expected.set(originals[index]));
       } catch (cause) {
         const blocks = batch.map((place) => `${place.lba}…${place.lba + place.blocks - 1}`).join(", ");
         const reason = cause instanceof Error ? cause.message : String(cause);
@@ -205,7 +212,7 @@ class Verifier {
     const { unit, seed } = this.#options;
     for (const [index, place] of batch.entries()) this.#buffer(place, index).fill(0);
     await this.#readAll(batch);
-    this.#compare(batch, "is not what was written", ({ lba }, expected) =>
+    await this.#compare(batch, "is not what was written", ({ lba }, expected) =>
       fillPattern(expected, seed, lba * unit.blockSize),
     );
   }
@@ -218,16 +225,16 @@ class Verifier {
     return allEnded(batch.map((place, index) => this.#options.unit.write(place.lba, this.#buffer(place, index))));
   }
 
-  #compare(
+  async #compare(
     batch: readonly Place[],
     complaint: string,
-    fill: (place: Place, expected: Uint8Array, index: number) => void,
-  ): void {
+    fill: (place: Place, expected: Uint8Array, index: number) => void | Promise<void>,
+  ): Promise<void> {
     const { unit, image } = this.#options;
     for (const [index, place] of batch.entries()) {
       const found = this.#buffer(place, index);
       const expected = this.#expected.subarray(0, found.length);
-      fill(place, expected, index);
+      await fill(place, expected, index);
       if (Buffer.compare(found, expected) === 0) continue;
       const at = found.findIndex((byte, offset) => byte !== expected[offset]);
       const block = place.lba + Math.floor(at / unit.blockSize);

@@ -1,0 +1,83 @@
+/** What `ringside serve` shall serve, and where: its options, checked against each other. */
+import { fstatSync } from "node:fs";
+import { resolve } from "node:path";
+import type { DeviceKind } from "./driven.js";
+import { UsageError } from "./errors.js";
+import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
+import { shellWord } from "./platform-qemu.js";
+import { checkNewSocket } from "./socket-path.js";
+
+/** The options as the command line gives them. */
+export interface ServeOptions {
+  readonly socket?: string;
+  readonly socketPath?: string;
+  readonly fd?: number;
+  readonly blkFile?: string;
+  readonly printCapabilities: boolean;
+  readonly printQemu: boolean;
+  readonly device: DeviceKind;
+  readonly queues: number;
+  readonly readOnly: boolean;
+  readonly format?: "raw";
+  readonly control?: string;
+  readonly reservations?: string;
+}
+
+/** Where front ends come to. */
+export type ServePlace = { readonly listen: string } | { readonly descriptor: number };
+
+/** @throws UsageError unless exactly one place is named */
+export function servePlace({ socket, socketPath, fd }: ServeOptions): ServePlace {
+  const named = [socket, socketPath, fd].filter((value) => value !== undefined).length;
+  if (named === 0) throw new UsageError("say where front ends come to: --socket PATH, or --fd N");
+  if (named > 1) throw new UsageError("say one of --socket PATH, --socket-path PATH (the same) and --fd N");
+  const path = socket ?? socketPath;
+  if (path !== undefined) return { listen: checkNewSocket(path) };
+  const descriptor = fd as number;
+  let isSocket = false;
+  try {
+    isSocket = fstatSync(descriptor).isSocket();
+  } catch {
+    // Not open.
+  }
+  if (!isSocket) throw new UsageError(`descriptor ${descriptor} is no socket: --fd takes one that listens`);
+  return { descriptor };
+}
+
+/** @throws UsageError when these images cannot be served so */
+export function serveImages(words: readonly string[], options: ServeOptions): PlacedImage[] {
+  const { device, blkFile, control, reservations } = options;
+  if (blkFile !== undefined && words.length > 0) throw new UsageError("--blk-file is another name of IMAGE: say one");
+  const texts = blkFile === undefined ? words : [blkFile.replaceAll(",", "\\,")];
+  const images = placeImages(texts.map(parseImageArgument), device);
+  if (device === "blk") {
+    if (control !== undefined) throw new UsageError("--control adds and removes units: it goes with --device scsi");
+    if (reservations !== undefined)
+      throw new UsageError("--reservations keeps what SCSI has: it goes with --device scsi");
+    if (images.length > 1) {
+      throw new UsageError(`virtio-blk is one disk, and ${images.length} images were given: say --device scsi`);
+    }
+  }
+  if (images.length === 0 && control === undefined) throw new UsageError("no image: say which one to serve");
+  return images.map((image) => ({ ...image, readOnly: image.readOnly || options.readOnly }));
+}
+
+/** What managing software asks for (QEMU's conventions for back-end programs). */
+export function capabilities(device: DeviceKind): string {
+  return JSON.stringify(device === "blk" ? { type: "block", features: ["read-only", "blk-file"] } : { type: "scsi" });
+}
+
+/** The QEMU command that attaches the socket at `path`, for a shell. */
+export function qemuLine(path: string, { device, queues }: Pick<ServeOptions, "device" | "queues">): string {
+  const name = device === "blk" ? "num-queues" : "num_queues";
+  const socket = `socket,id=ringside,path=${resolve(path).replaceAll(",", ",,")}`;
+  return [
+    ...["qemu-system-x86_64", "-m", "1G"],
+    ...["-object", "memory-backend-memfd,id=memory,size=1G,share=on", "-machine", "q35,memory-backend=memory"],
+    // QEMU 7.2 loses a SCSI device for good when the connection is lost, whatever is said here.
+    ...["-chardev", device === "blk" ? `${socket},reconnect=1` : socket],
+    ...["-device", `vhost-user-${device}-pci,chardev=ringside,${name}=${queues}`],
+  ]
+    .map(shellWord)
+    .join(" ");
+}
