@@ -14,22 +14,83 @@ import { type ArchiveEntry, entryMode, makeArchive } from "./cpio.js";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
 const peers = process.env["RINGSIDE_PEERS"] ?? join(root, ".peers");
 
+/** QEMU 10 for PCs, beside an older one on PATH; undefined when it was not unpacked. */
+export function newerQemu(): string | undefined {
+  const path = join(peers, "qemu10", "bin", "qemu-system-x86_64");
+  return existsSync(path) ? path : undefined;
+}
+
+/** A kind of guest: its kernel, its machine and how virtio devices are attached to it. */
+interface Architecture {
+  /** Folder below .peers with kernel and modules. */
+  readonly folder: string;
+  readonly qemu: string;
+  /** Value of `-machine` and further arguments. */
+  readonly machine: string;
+  readonly arguments: readonly string[];
+  readonly console: string;
+  /** Module of the virtio transport. */
+  readonly transport: string;
+  readonly busybox: string;
+}
+
+const overMmio = ["-global", "virtio-mmio.force-legacy=false"];
+
+/** The guests that there are: a PC with PCI, and the `virt` machines with virtio over MMIO. */
+const architectures = {
+  amd64: {
+    folder: join(peers, "linux"),
+    qemu: "qemu-system-x86_64",
+    machine: "pc",
+    arguments: [],
+    console: "ttyS0",
+    transport: "virtio_pci",
+    busybox: "/bin/busybox",
+  },
+  arm64: {
+    folder: join(peers, "linux-arm64"),
+    qemu: "qemu-system-aarch64",
+    machine: "virt",
+    arguments: ["-cpu", "cortex-a57", ...overMmio],
+    console: "ttyAMA0",
+    transport: "virtio_mmio",
+    busybox: join(peers, "linux-arm64", "busybox"),
+  },
+  riscv64: {
+    folder: join(peers, "linux-riscv64"),
+    qemu: "qemu-system-riscv64",
+    machine: "virt",
+    arguments: overMmio,
+    console: "ttyS0",
+    transport: "virtio_mmio",
+    busybox: join(peers, "linux-riscv64", "busybox"),
+  },
+} as const satisfies Record<string, Architecture>;
+
+export type GuestArchitecture = keyof typeof architectures;
+
 /** Why no guest can be started, if so. */
-export function whyNoGuest(): string | undefined {
-  if (!existsSync(join(peers, "linux", "vmlinuz"))) return "no Linux kernel in .peers/linux: run .ci/install-peers";
-  if (!existsSync("/bin/busybox")) return "busybox-static is not installed";
-  if (program("qemu-system-x86_64") === undefined) return "qemu-system-x86_64 is not installed";
+export function whyNoGuest(architecture: GuestArchitecture = "amd64"): string | undefined {
+  const { folder, busybox, qemu } = architectures[architecture];
+  if (!existsSync(join(folder, "vmlinuz")))
+    return `no Linux kernel for ${architecture} in .peers: run .ci/install-peers`;
+  if (!existsSync(busybox)) return "busybox-static is not installed";
+  if (program(qemu) === undefined) return `${qemu} is not installed`;
   return undefined;
 }
 
 /** What a guest does and has. */
 export interface GuestOptions {
+  /** Default amd64. Host programs can be used there only. */
+  readonly architecture?: GuestArchitecture;
   /** Shell script (busybox), run as process 1 after modules are loaded. */
   readonly script: string;
   /** Kernel modules besides the PCI virtio transport. What they depend on is loaded too. */
   readonly modules: readonly string[];
   /** Programs of this machine that the script uses, by name; in the guest they are in /host. */
   readonly programs?: readonly string[];
+  /** Texts that the script uses, by name; in the guest they are in /files. */
+  readonly files?: Readonly<Record<string, string>>;
   /** QEMU's devices. */
   readonly devices: readonly string[];
   /** Processors. Default 1. */
@@ -50,34 +111,58 @@ export interface GuestResult {
   readonly output: string;
 }
 
+/** A guest that runs. */
+export interface Guest {
+  /** Done when the script ended well; fails with the last lines of output when it did not, or not in time. */
+  readonly ended: Promise<GuestResult>;
+  /** Types a line on the guest's console. */
+  say(line: string): void;
+  /** Pulls the plug; `ended` then fails. */
+  kill(): void;
+}
+
 /**
  * Boots a guest with 256 MiB of memory that back ends can map, and waits for its end.
  * @throws Error with the last lines of output when it does not end in time or the script failed.
  */
-export async function runGuest(options: GuestOptions): Promise<GuestResult> {
-  const folder = mkdtempSync(join(tmpdir(), "ringside-guest-"));
-  try {
-    const archive = join(folder, "initramfs");
-    writeFileSync(archive, makeArchive(firstFileSystem(options)));
-    return await boot(archive, options);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+export function runGuest(options: GuestOptions): Promise<GuestResult> {
+  return startGuest(options).ended;
 }
 
-function boot(archive: string, options: GuestOptions): Promise<GuestResult> {
+/** Boots a guest as {@link runGuest} does, to be talked to while it runs. */
+export function startGuest(options: GuestOptions): Guest {
+  const folder = mkdtempSync(join(tmpdir(), "ringside-guest-"));
+  const archive = join(folder, "initramfs");
+  writeFileSync(archive, makeArchive(firstFileSystem(options)));
+  const guest = boot(archive, options);
+  return { ...guest, ended: guest.ended.finally(() => rmSync(folder, { recursive: true, force: true })) };
+}
+
+function boot(archive: string, options: GuestOptions): Guest {
+  const kind: Architecture = architectures[options.architecture ?? "amd64"];
   const child = spawn(
-    options.qemu ?? "qemu-system-x86_64",
+    options.qemu ?? kind.qemu,
     [
-      ...["-machine", "pc,memory-backend=ram", "-accel", "tcg", "-m", "256", "-smp", `${options.processors ?? 1}`],
+      ...[
+        "-machine",
+        `${kind.machine},memory-backend=ram`,
+        "-accel",
+        "tcg",
+        "-m",
+        "256",
+        "-smp",
+        `${options.processors ?? 1}`,
+      ],
       ...["-object", "memory-backend-memfd,id=ram,size=256M,share=on"],
       ...["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"],
-      ...["-kernel", join(peers, "linux", "vmlinuz"), "-initrd", archive],
-      ...["-append", "console=ttyS0 quiet loglevel=3 panic=-1 random.trust_cpu=on"],
+      ...["-kernel", join(kind.folder, "vmlinuz"), "-initrd", archive],
+      ...["-append", `console=${kind.console} quiet loglevel=3 panic=-1 random.trust_cpu=on`],
+      ...kind.arguments,
       ...options.devices,
     ],
-    { stdio: ["ignore", "pipe", "pipe"] },
+    { stdio: ["pipe", "pipe", "pipe"] },
   );
+  child.stdin.on("error", () => {});
   let output = "";
   let pending = "";
   const lines: string[] = [];
@@ -95,7 +180,7 @@ function boot(archive: string, options: GuestOptions): Promise<GuestResult> {
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     output += text;
   });
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<GuestResult>((resolve, reject) => {
     const limit = options.timeout ?? 120_000;
     const fail = (why: string) => reject(new Error(`${why}; the guest's last lines:\n${output.slice(-3000)}`));
     const timer = setTimeout(() => {
@@ -109,13 +194,16 @@ function boot(archive: string, options: GuestOptions): Promise<GuestResult> {
       else resolve({ lines: lines.slice(0, -1), output });
     });
   });
+  return { ended, say: (line) => void child.stdin.write(`${line}\n`), kill: () => void child.kill("SIGKILL") };
 }
 
-function firstFileSystem({ script, modules, programs = [] }: GuestOptions): ArchiveEntry[] {
+function firstFileSystem(options: GuestOptions): ArchiveEntry[] {
+  const { script, modules, programs = [], files = {} } = options;
+  const kind: Architecture = architectures[options.architecture ?? "amd64"];
   const entries = new Map<string, ArchiveEntry>();
   const add = (path: string, mode: number, content: Uint8Array) => entries.set(path, { path, mode, content });
   const text = (value: string) => new TextEncoder().encode(value);
-  add("bin/busybox", entryMode.program, readFileSync("/bin/busybox"));
+  add("bin/busybox", entryMode.program, readFileSync(kind.busybox));
   add("bin/sh", entryMode.link, text("busybox"));
   for (const name of programs) {
     const path = program(name);
@@ -123,7 +211,8 @@ function firstFileSystem({ script, modules, programs = [] }: GuestOptions): Arch
     add(`host/${name}`, entryMode.program, readFileSync(path));
     for (const library of librariesOf(path)) add(library.slice(1), entryMode.program, readFileSync(library));
   }
-  const load = moduleOrder(["virtio_pci", ...modules]);
+  for (const [name, content] of Object.entries(files)) add(`files/${name}`, entryMode.file, text(content));
+  const load = moduleOrder(kind.folder, [kind.transport, ...modules]);
   for (const path of load) add(`modules/${basename(path)}`, entryMode.file, readFileSync(path));
   const loads = load.map((path) => `insmod /modules/${basename(path)} || exit 1`).join("\n");
   add("work", entryMode.program, text(`set -e\n${loads}\nmdev -s\n${script}\n`));
@@ -142,8 +231,8 @@ function firstFileSystem({ script, modules, programs = [] }: GuestOptions): Arch
 }
 
 /** Paths of modules in the order in which they load: what each depends on comes first. */
-function moduleOrder(names: readonly string[]): string[] {
-  const folder = join(peers, "linux", "modules");
+function moduleOrder(kernel: string, names: readonly string[]): string[] {
+  const folder = join(kernel, "modules");
   const paths = new Map(
     readdirSync(folder).map((file) => [file.replace(/\.ko$/, "").replaceAll("-", "_"), join(folder, file)]),
   );
