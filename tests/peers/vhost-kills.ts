@@ -1,0 +1,121 @@
+/** Kills a back end again and again while a Linux guest writes, and looks whether anything acknowledged is lost. */
+import assert from "node:assert/strict";
+import { truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type SeededRandom, seededRandom } from "../../src/testing/index.js";
+import { startGuest } from "./linux/guest.js";
+import { AcknowledgedWrites, numberedWriter, writersScript } from "./linux/numbered-writes.js";
+import { type BackEndProcess, startBackEnd } from "./vhost-processes.js";
+
+/** What is killed, how often. */
+export interface KillPlan {
+  readonly kind: "blk" | "scsi";
+  readonly queues: 1 | 2;
+  readonly kills: number;
+  readonly seed: number;
+  /** Another QEMU than the one on PATH. */
+  readonly qemu?: string | undefined;
+  /** Bits of the protocol that the back end does not offer. */
+  readonly without?: bigint;
+  /** Every life of the server answers late and out of order; otherwise some do. */
+  readonly alwaysSlow?: boolean;
+}
+
+/** How it went. */
+export interface KillReport {
+  /** Writes that were acknowledged. */
+  readonly writes: number;
+  /** The guest's writes in flight at each kill, as it said last. */
+  readonly inFlight: readonly number[];
+}
+
+const imageSize = 8 << 20;
+const blocksPerWriter = 384;
+const depth = 24;
+/** Seconds that the guest waits for an answer; a reconnection of QEMU's takes one. */
+const patience = 8;
+const longestDelay = 12;
+
+/**
+ * Runs the plan in `folder`.
+ * @throws Error when a write that was acknowledged is not in the image or not what the guest wrote, or the guest waits for
+ * an answer that does not come.
+ */
+export async function killAgainAndAgain(folder: string, plan: KillPlan): Promise<KillReport> {
+  const { kind, queues, kills, seed } = plan;
+  const random = seededRandom(seed);
+  const image = join(folder, `kills-${kind}-${queues}-${seed}.img`);
+  const socket = join(folder, `kills-${kind}-${queues}-${seed}.sock`);
+  writeFileSync(image, "");
+  truncateSync(image, imageSize);
+  const start = () => startServer(socket, image, plan, random);
+  let server = await start();
+  const acknowledged = new AcknowledgedWrites();
+  const inFlight: number[] = [];
+  const disk = kind === "blk" ? "/dev/vda" : "/dev/sda";
+  const writers = Array.from({ length: queues }, (_, index) => {
+    return { disk, first: index * blocksPerWriter, count: blocksPerWriter, depth, seed: seed + index, patience };
+  });
+  const queueOption = kind === "blk" ? `num-queues=${queues}` : `num_queues=${queues}`;
+  const guest = startGuest({
+    script: writersScript(writers),
+    modules: kind === "blk" ? ["virtio_blk"] : ["virtio_scsi", "sd_mod"],
+    programs: ["perl"],
+    files: { "writer.pl": numberedWriter },
+    devices: [
+      ...["-chardev", `socket,id=c,path=${socket},reconnect=1`],
+      ...["-device", `vhost-user-${kind}-pci,chardev=c,${queueOption}`],
+    ],
+    processors: queues,
+    timeout: 60_000 + kills * 5000,
+    onLine: (line) => acknowledged.take(line),
+    ...(plan.qemu === undefined ? {} : { qemu: plan.qemu }),
+  });
+  let hasEnded = false;
+  const ended = guest.ended.finally(() => {
+    hasEnded = true;
+  });
+  ended.catch(() => {});
+  const hasFailed = () => hasEnded || acknowledged.failure !== undefined;
+  const progress = async (count: number) => {
+    const target = acknowledged.count + count;
+    while (!hasFailed() && acknowledged.count < target) await pause(2);
+  };
+  try {
+    for (let kill = 0; kill < kills && !hasFailed(); kill++) {
+      await progress(1 + random.below(400));
+      await pause(random.below(25));
+      if (hasFailed()) break;
+      inFlight.push(acknowledged.inFlight);
+      await server.stop("SIGKILL");
+      // What the guest has been told already, whatever of it is still on the way to us.
+      assert.deepEqual(acknowledged.compare(image, true), [], `after kill ${kill + 1}, seed ${seed}`);
+      if (random.chance(0.3)) await pause(random.below(1500));
+      server = await start();
+    }
+    await progress(200);
+    // A process whose request is never answered cannot end.
+    if (acknowledged.failure !== undefined) guest.kill();
+    guest.say("stop");
+    await ended.catch((error: Error) => {
+      throw new Error(`seed ${seed}: ${acknowledged.failure ?? error.message}`, { cause: error });
+    });
+    assert.equal(acknowledged.failure, undefined);
+    assert.deepEqual(acknowledged.compare(image, false), [], `at the end, seed ${seed}`);
+    return { writes: acknowledged.count, inFlight };
+  } finally {
+    guest.kill();
+    await server.stop("SIGKILL");
+  }
+}
+
+/** Some lives answer late and out of order, the others as fast as the file does. */
+function startServer(socket: string, image: string, plan: KillPlan, random: SeededRandom): Promise<BackEndProcess> {
+  const options = ["--queues", `${plan.queues}`, "--without", `${plan.without ?? 0n}`];
+  if (plan.alwaysSlow === true || random.chance(0.6)) options.push("--slow", `${1 + random.below(longestDelay)}`);
+  return startBackEnd(socket, plan.kind, image, ...options);
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
