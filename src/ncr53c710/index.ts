@@ -21,6 +21,7 @@ export * from "./scripts/output.js";
 export * from "./scripts/program.js";
 export * from "./scripts/read-words.js";
 export type { DefinedSymbol, Label } from "./scripts/symbols.js";
+export * from "./target/attach-scsi-bus.js";
 export * from "./target/messages.js";
 export * from "./target/phase-target.js";
 export * from "./target/target-options.js";

@@ -16,6 +16,7 @@ import {
   type ScsiPhaseTarget,
   ScsiWire,
   type TargetOptions,
+  type WireInitiator,
   wordsToBytes,
 } from "./index.js";
 
@@ -72,6 +73,8 @@ export interface RigOptions {
   disks?: readonly number[];
   store?: () => Store;
   memorySize?: number;
+  /** Other initiators on the wire. */
+  initiators?: readonly WireInitiator[];
 }
 
 /** A chip as drivers set it up: id 7, ESR, full arbitration. */
@@ -83,7 +86,9 @@ export function makeRig(options: RigOptions = {}): Rig {
     bus.attach(id, 0, new Disk(store, { powerOnAttention: false, serial: `${id}` }));
   }
   const wire = new ScsiWire();
-  const targets = attachScsiBus(wire, bus, hostId, options.target);
+  const { initiators = [] } = options;
+  const targets = attachScsiBus(wire, bus, [hostId, ...initiators.map(({ id }) => id)], options.target);
+  for (const initiator of initiators) wire.attachInitiator(initiator);
   const chip = new Ncr53c710(new HostBus(memory), wire, { selectionTimeout: 0, ...options.chip });
   const view = memory.regions[0].view;
   setUp(chip);

@@ -8,16 +8,14 @@ import { Phase } from "../registers.js";
 import { CommandCarrier } from "./command-carrier.js";
 import { Message, MessageReader } from "./messages.js";
 import { type Agreement, negotiate } from "./negotiation.js";
-import { cdbLengthOf, TargetCommand } from "./target-command.js";
+import { type Consequence, OutgoingMessages } from "./outgoing-messages.js";
+import { cdbLengthOf, stagePhase, TargetCommand } from "./target-command.js";
 import type { TargetOptions } from "./target-options.js";
+import { WaitingCommands } from "./waiting-commands.js";
 
 const pooledCommands = 8;
-
-/** A message to the initiator, and what follows when it has been taken. */
-interface OutgoingMessage {
-  readonly bytes: readonly number[];
-  readonly then: "continue" | "leave" | "finish";
-}
+/** Answers that wait while the initiator keeps on talking. */
+const outgoingLimit = 16;
 
 export class ScsiPhaseTarget implements WireTarget {
   readonly id: number;
@@ -28,14 +26,9 @@ export class ScsiPhaseTarget implements WireTarget {
   readonly #options: TargetOptions;
   readonly #carrier: CommandCarrier;
   readonly #reader = new MessageReader();
-  /** Commands that left the bus and are not back. */
-  readonly #away = new Set<TargetCommand>();
-  /** Those of them that want to come back, in order. */
-  readonly #ready: TargetCommand[] = [];
+  readonly #waiting = new WaitingCommands();
   readonly #pool: TargetCommand[] = [];
-  readonly #outgoing: OutgoingMessage[] = [];
-  #outgoingAt = 0;
-  #awaitsAck = false;
+  readonly #outgoing = new OutgoingMessages();
   #attention = false;
   #wasRejected = false;
   #phase: number = busFree;
@@ -45,13 +38,18 @@ export class ScsiPhaseTarget implements WireTarget {
   /** Data moved since the last (re)connection. */
   #movedHere = 0;
 
+  /** @throws RangeError when an option is out of range. */
   constructor(wire: ScsiWire, id: number, bus: ScsiBus, options: TargetOptions = {}) {
+    const { disconnectEvery = 1 } = options;
+    if (!Number.isInteger(disconnectEvery) || disconnectEvery < 1) {
+      throw new RangeError(`disconnectEvery is a whole number of bytes, got ${disconnectEvery}`);
+    }
     this.id = id;
     this.#wire = wire;
     this.#bus = bus;
     this.#options = options;
     this.#carrier = new CommandCarrier(id, bus, options, {
-      away: this.#away,
+      away: this.#waiting.away,
       proceed: () => this.#proceed(),
       goAway: (command) => this.#goAway(command),
       comeBack: (command) => this.#comeBack(command),
@@ -61,7 +59,7 @@ export class ScsiPhaseTarget implements WireTarget {
 
   /** Commands that wait off the bus. */
   get commandsAway(): number {
-    return this.#away.size;
+    return this.#waiting.away.size;
   }
 
   phase(): number {
@@ -80,27 +78,26 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#identified = false;
     this.#attention = attention;
     this.#reader.clear();
-    this.#outgoing.length = 0;
+    this.#outgoing.clear();
     this.#movedHere = 0;
     this.#phase = attention ? Phase.MessageOut : Phase.Command;
     return true;
   }
 
   reselected(): void {
-    const command = this.#ready.shift();
+    const command = this.#waiting.takeReady();
     if (command === undefined) {
       this.#phase = busFree;
       return;
     }
-    this.#away.delete(command);
     this.#current = command;
     this.#identified = true;
     this.#attention = false;
     this.#reader.clear();
     this.#movedHere = 0;
-    this.#outgoing.length = 0;
-    this.#say([Message.Identify | command.lun]);
-    if (command.tag >= 0) this.#say([Message.SimpleTag, command.tag]);
+    this.#outgoing.clear();
+    this.#outgoing.add([Message.Identify | command.lun]);
+    if (command.tag >= 0) this.#outgoing.add([Message.SimpleTag, command.tag]);
     this.#proceed();
   }
 
@@ -109,15 +106,14 @@ export class ScsiPhaseTarget implements WireTarget {
     if (command === undefined || length === 0) return 0;
     switch (this.#phase) {
       case Phase.MessageIn: {
-        bytes[at] = this.#outgoing[0].bytes[this.#outgoingAt++];
-        this.#awaitsAck = true;
+        bytes[at] = this.#outgoing.sendByte();
         this.#phase = noRequest;
         return 1;
       }
       case Phase.Status:
         bytes[at] = command.task.status;
         command.stage = "complete";
-        this.#say([Message.CommandComplete], "finish");
+        this.#outgoing.add([Message.CommandComplete], "finish");
         this.#proceed();
         return 1;
       case Phase.DataIn: {
@@ -156,15 +152,15 @@ export class ScsiPhaseTarget implements WireTarget {
   }
 
   acknowledged(): void {
-    if (!this.#awaitsAck) return;
-    this.#awaitsAck = false;
-    const message = this.#outgoing[0];
-    const isWhole = message === undefined || this.#outgoingAt >= message.bytes.length;
+    const outgoing = this.#outgoing;
+    if (!outgoing.awaitsAck) return;
+    outgoing.awaitsAck = false;
+    const { isWhole, consequence } = outgoing;
     // An initiator that asserts ATN has something to say about the message; what is left of it is dropped.
-    if (this.#attention && !isWhole) this.#dropMessage();
+    if (this.#attention && !isWhole) outgoing.drop();
     else if (isWhole && !this.#attention) {
-      this.#dropMessage();
-      this.#follow(message?.then ?? "continue");
+      outgoing.drop();
+      this.#follow(consequence);
       return;
     }
     this.#proceed();
@@ -188,16 +184,14 @@ export class ScsiPhaseTarget implements WireTarget {
 
   /** Ends every command without an answer and leaves the bus. */
   abortAll(): void {
-    for (const command of this.#away) command.isAborted = true;
-    this.#away.clear();
-    this.#ready.length = 0;
+    this.#waiting.abort(() => true);
     this.#wire.cancelReselection(this.id);
     this.#drop();
   }
 
   /** Lets commands that stay away come back, see {@link TargetOptions.staysAway}. */
   returnToBus(): void {
-    if (this.#ready.length > 0) this.#wire.requestReselection(this.id);
+    if (this.#waiting.hasReady) this.#wire.requestReselection(this.id);
   }
 
   #drop(): void {
@@ -207,27 +201,16 @@ export class ScsiPhaseTarget implements WireTarget {
 
   #forgetNexus(): void {
     this.#current = undefined;
-    this.#outgoing.length = 0;
-    this.#outgoingAt = 0;
-    this.#awaitsAck = false;
+    this.#outgoing.clear();
     this.#attention = false;
     this.#wasRejected = false;
     this.#phase = busFree;
   }
 
-  #say(bytes: readonly number[], then: OutgoingMessage["then"] = "continue"): void {
-    this.#outgoing.push({ bytes, then });
-  }
-
-  #dropMessage(): void {
-    this.#outgoing.shift();
-    this.#outgoingAt = 0;
-  }
-
   /** Does what follows a message that was taken. */
-  #follow(then: OutgoingMessage["then"]): void {
-    if (then === "leave") this.#leave();
-    else if (then === "finish") this.#finish();
+  #follow(consequence: Consequence): void {
+    if (consequence === "leave") this.#leave();
+    else if (consequence === "finish") this.#finish();
     else this.#proceed();
   }
 
@@ -240,32 +223,18 @@ export class ScsiPhaseTarget implements WireTarget {
       this.#phase = Phase.MessageOut;
       return;
     }
-    const message = this.#outgoing[0];
+    const outgoing = this.#outgoing;
     // A message that was taken whole before ATN interrupted: what follows it is due, unless it was rejected.
-    if (message !== undefined && this.#outgoingAt >= message.bytes.length) {
-      this.#dropMessage();
-      const isVoid = this.#wasRejected && message.then === "leave";
+    if (!outgoing.isEmpty && outgoing.isWhole) {
+      const isVoid = this.#wasRejected && outgoing.consequence === "leave";
+      const { consequence } = outgoing;
+      outgoing.drop();
       this.#wasRejected = false;
-      this.#follow(isVoid ? "continue" : message.then);
+      this.#follow(isVoid ? "continue" : consequence);
       return;
     }
     this.#wasRejected = false;
-    this.#phase = message === undefined ? this.#stagePhase(command) : Phase.MessageIn;
-  }
-
-  #stagePhase(command: TargetCommand): number {
-    switch (command.stage) {
-      case "command":
-        return Phase.Command;
-      case "data-out":
-        return Phase.DataOut;
-      case "data-in":
-        return Phase.DataIn;
-      case "status":
-        return Phase.Status;
-      default:
-        return noRequest;
-    }
+    this.#phase = outgoing.isEmpty ? stagePhase(command) : Phase.MessageIn;
   }
 
   #takeMessageByte(command: TargetCommand, byte: number): void {
@@ -274,14 +243,16 @@ export class ScsiPhaseTarget implements WireTarget {
       // ATN has gone in the middle of a message: that message makes no sense.
       if (this.#attention) return;
       this.#reader.clear();
-      this.#say([Message.Reject]);
+      this.#outgoing.add([Message.Reject]);
       this.#proceed();
       return;
     }
     const { bytes, length } = this.#reader;
     this.#reader.clear();
     if (!this.#obey(command, bytes, length)) return;
-    if (!this.#attention) this.#proceed();
+    // An initiator that only talks is left alone.
+    if (this.#outgoing.count > outgoingLimit) this.#drop();
+    else if (!this.#attention) this.#proceed();
   }
 
   /** Does what a message says. False when the nexus ended by it. */
@@ -308,24 +279,24 @@ export class ScsiPhaseTarget implements WireTarget {
         return true;
       case Message.Reject:
         this.#wasRejected = true;
-        if (this.#outgoing[0]?.bytes[0] === Message.Extended) this.agreements[command.initiator] = undefined;
+        if (this.#outgoing.startsWith(Message.Extended)) this.agreements[command.initiator] = undefined;
         return true;
       case Message.ParityError:
         // The message is sent once more.
-        this.#outgoingAt = 0;
+        this.#outgoing.rewind();
         return true;
       case Message.InitiatorDetectedError:
       case Message.NoOperation:
         return true;
       case Message.Extended:
-        this.#say(
+        this.#outgoing.add(
           negotiate(bytes, length, this.#options, (agreement) => {
             this.agreements[command.initiator] = agreement;
           }),
         );
         return true;
       default:
-        this.#say([Message.Reject]);
+        this.#outgoing.add([Message.Reject]);
         return true;
     }
   }
@@ -333,7 +304,7 @@ export class ScsiPhaseTarget implements WireTarget {
   #identify(command: TargetCommand, first: number): boolean {
     // LUNTAR: a target routine, which there is none of.
     if ((first & 0x20) !== 0) {
-      this.#say([Message.Reject]);
+      this.#outgoing.add([Message.Reject]);
       return true;
     }
     this.#identified = true;
@@ -343,25 +314,20 @@ export class ScsiPhaseTarget implements WireTarget {
   }
 
   #abort(command: TargetCommand, message: number): void {
-    for (const other of [...this.#away]) {
-      const isSame = other.initiator === command.initiator || message === Message.ClearQueue;
-      if (!isSame || other.lun !== command.lun) continue;
-      if (message === Message.AbortTag && other.tag !== command.tag) continue;
-      other.isAborted = true;
-      this.#away.delete(other);
-      const at = this.#ready.indexOf(other);
-      if (at >= 0) this.#ready.splice(at, 1);
-    }
+    this.#waiting.abort(({ initiator, lun, tag }) => {
+      if (lun !== command.lun || (initiator !== command.initiator && message !== Message.ClearQueue)) return false;
+      return message !== Message.AbortTag || tag === command.tag;
+    });
     this.#drop();
-    if (this.#ready.length === 0) this.#wire.cancelReselection(this.id);
-    else this.#askForOthers();
+    if (this.#waiting.hasReady) this.#askForOthers();
+    else this.#wire.cancelReselection(this.id);
   }
 
   /** A command that waited goes on: on the bus if it is there, else by reselection. */
   #comeBack(command: TargetCommand): void {
     if (this.#current === command) {
       // DISCONNECT may be on its way: then it leaves first and comes back.
-      if (this.#outgoing.length === 0 && !this.#awaitsAck) this.#proceed();
+      if (this.#outgoing.isEmpty && !this.#outgoing.awaitsAck) this.#proceed();
       this.#wire.changed();
       return;
     }
@@ -369,15 +335,14 @@ export class ScsiPhaseTarget implements WireTarget {
   }
 
   #makeReady(command: TargetCommand): void {
-    if (this.#ready.includes(command)) return;
-    this.#ready.push(command);
+    this.#waiting.makeReady(command);
     if (this.#options.staysAway !== true) this.#wire.requestReselection(this.id);
   }
 
   /** Sends DISCONNECT although there is nothing to wait for. */
   #goAway(command: TargetCommand): void {
-    if (command.position > 0 && (this.#options.savesPointers ?? true)) this.#say([Message.SaveDataPointer]);
-    this.#say([Message.Disconnect], "leave");
+    if (command.position > 0 && (this.#options.savesPointers ?? true)) this.#outgoing.add([Message.SaveDataPointer]);
+    this.#outgoing.add([Message.Disconnect], "leave");
     this.#proceed();
   }
 
@@ -386,7 +351,7 @@ export class ScsiPhaseTarget implements WireTarget {
     const command = this.#current;
     this.#forgetNexus();
     if (command === undefined) return;
-    this.#away.add(command);
+    this.#waiting.away.add(command);
     if (command.stage !== "executing") this.#makeReady(command);
     this.#askForOthers();
     this.#wire.changed();
@@ -394,7 +359,7 @@ export class ScsiPhaseTarget implements WireTarget {
 
   /** Commands that were ready while another one had the target. */
   #askForOthers(): void {
-    if (this.#ready.length > 0 && this.#options.staysAway !== true) this.#wire.requestReselection(this.id);
+    if (this.#waiting.hasReady && this.#options.staysAway !== true) this.#wire.requestReselection(this.id);
   }
 
   /** COMMAND COMPLETE was taken. */
@@ -428,21 +393,4 @@ export class ScsiPhaseTarget implements WireTarget {
       this.#proceed();
     } else this.#carrier.dataTaken(command);
   }
-}
-
-/** Puts every id of `wire` but `except` (the host's) in the hands of the targets of `bus`: `attach` there and they are. */
-export function attachScsiBus(
-  wire: ScsiWire,
-  bus: ScsiBus,
-  except: number,
-  options: TargetOptions = {},
-): ScsiPhaseTarget[] {
-  const targets: ScsiPhaseTarget[] = [];
-  for (let id = 0; id < wireIds; id++) {
-    if (id === except) continue;
-    const target = new ScsiPhaseTarget(wire, id, bus, options);
-    wire.attachTarget(id, target);
-    targets.push(target);
-  }
-  return targets;
 }

@@ -1,6 +1,8 @@
 /** One command at a target, from selection to COMMAND COMPLETE. Kept and used again. */
 import { MemoryRegion, Scatter } from "../../memory/index.js";
 import { ScsiTask } from "../../scsi/index.js";
+import { noRequest } from "../chip/scsi-wire.js";
+import { Phase } from "../registers.js";
 
 /** How far a command is. */
 export type CommandStage = "command" | "data-out" | "executing" | "data-in" | "status" | "complete";
@@ -73,5 +75,21 @@ export function cdbLengthOf(opcode: number): number {
       return 12;
     default:
       return 10;
+  }
+}
+
+/** The phase that a command's stage asks for; {@link noRequest} while its unit works. */
+export function stagePhase({ stage }: TargetCommand): number {
+  switch (stage) {
+    case "command":
+      return Phase.Command;
+    case "data-out":
+      return Phase.DataOut;
+    case "data-in":
+      return Phase.DataIn;
+    case "status":
+      return Phase.Status;
+    default:
+      return noRequest;
   }
 }

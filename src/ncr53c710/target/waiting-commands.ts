@@ -1,0 +1,34 @@
+/** A target's commands that left the bus: all of them, and in order those that want to come back. */
+import type { TargetCommand } from "./target-command.js";
+
+export class WaitingCommands {
+  readonly away = new Set<TargetCommand>();
+  readonly #ready: TargetCommand[] = [];
+
+  get hasReady(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** A command wants to come back; saying so twice is saying it once. */
+  makeReady(command: TargetCommand): void {
+    if (!this.#ready.includes(command)) this.#ready.push(command);
+  }
+
+  /** The command that comes back first; it waits no more. */
+  takeReady(): TargetCommand | undefined {
+    const command = this.#ready.shift();
+    if (command !== undefined) this.away.delete(command);
+    return command;
+  }
+
+  /** Ends the commands that `concerns` picks, without an answer. */
+  abort(concerns: (command: TargetCommand) => boolean): void {
+    for (const command of [...this.away]) {
+      if (!concerns(command)) continue;
+      command.isAborted = true;
+      this.away.delete(command);
+      const at = this.#ready.indexOf(command);
+      if (at >= 0) this.#ready.splice(at, 1);
+    }
+  }
+}
