@@ -49,6 +49,7 @@ interface Place {
   isShutUp: boolean;
 }
 
+/** A bus with its slots. */
 export class ZorroBus {
   readonly #places: Place[] = [];
   readonly #listeners = new Set<(line: ZorroInterrupt, level: boolean) => void>();

@@ -3,6 +3,7 @@ import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
 import { registers } from "./registers.js";
 import { restlessRings, rings } from "./rings.js";
+import { scriptsTools, scriptsTurns } from "./scripts.js";
 import type { Soak } from "./soak.js";
 import { stack } from "./stack.js";
 import { restlessUsedRings, usedRings } from "./used-rings.js";
@@ -20,4 +21,6 @@ export const soaks: readonly Soak[] = [
   blockRequests,
   blockStack,
   vhostMessages,
+  scriptsTools,
+  scriptsTurns,
 ];

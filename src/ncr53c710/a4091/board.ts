@@ -49,6 +49,7 @@ export interface A4091Connections {
   readonly wire: ScsiWire;
 }
 
+/** The board: plug it into a {@link ZorroBus}, and targets into its wire. */
 export class A4091Board implements ZorroBoard {
   readonly name = "a4091";
   readonly size = a4091Layout.size;

@@ -17,6 +17,7 @@ import type { ScsiWire, WireHost, WireInitiator } from "./scsi-wire.js";
 const defaultTurn = 4096;
 const defaultSelectionTimeout = 250;
 
+/** A chip on a host bus and a SCSI wire. It holds no timer while it stands still; {@link Ncr53c710.close} ends it. */
 export class Ncr53c710 implements WireHost {
   /** The 64 registers as a big-endian host sees them; offsets are taken modulo 64. */
   readonly window: RegisterWindow;

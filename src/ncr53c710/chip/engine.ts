@@ -45,6 +45,7 @@ export interface EngineContext {
   stopSelectionTimer(): void;
 }
 
+/** The engine of one chip. */
 export class ScriptsEngine {
   readonly context: EngineContext;
   /** What a memory move has read and not written: overlapping moves read so far ahead. */

@@ -13,6 +13,7 @@ export interface AssembledLine {
   readonly length: number;
 }
 
+/** What the assembler makes of a source. */
 export interface AssembledProgram {
   /** The chip of the last ARCH. */
   readonly chip: ChipTraits;

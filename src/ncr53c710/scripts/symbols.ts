@@ -22,6 +22,7 @@ export interface Label extends SourcePlace {
   readonly offset: number;
 }
 
+/** All names of one source. */
 export class SymbolTable {
   readonly defined = new Map<string, DefinedSymbol>();
   readonly labels = new Map<string, Label>();

@@ -17,6 +17,7 @@ const pooledCommands = 8;
 /** Answers that wait while the initiator keeps on talking. */
 const outgoingLimit = 16;
 
+/** One id on the wire; it answers while its bus has units for it. */
 export class ScsiPhaseTarget implements WireTarget {
   readonly id: number;
   /** What was last agreed on with each initiator: SXFER's offset, and the period in 4 ns. Undefined is asynchronous. */
