@@ -1,1 +1,2 @@
+export * from "./storport/index.js";
 export * from "./xv6/index.js";

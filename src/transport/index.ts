@@ -15,6 +15,7 @@ export * from "./pci-legacy/driver.js";
 export * from "./pci-legacy/registers.js";
 export * from "./pci-modern/driver.js";
 export * from "./pci-modern/registers.js";
+export * from "./pci-modern/structures.js";
 export * from "./pci-transport.js";
 export * from "./pci-transport-options.js";
 export * from "./status.js";
