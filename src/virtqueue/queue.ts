@@ -93,8 +93,11 @@ export interface QueueDriver<Cookie> {
   enableInterruptsAfter(count: number): boolean;
   /** A hint to the device: no interrupts for now. */
   disableInterrupts(): void;
-  /** After a device reset: gives back the cookies of everything in flight, oldest knowledge only (no order). */
-  detachAll(): Cookie[];
+  /**
+   * After a device reset: gives back the cookies of everything in flight, oldest knowledge only (no order). A device that
+   * did not reset may still follow its indirect tables: with `keepsTables` their memory is never used again.
+   */
+  detachAll(keepsTables?: boolean): Cookie[];
 }
 
 /** The device's half. */

@@ -292,7 +292,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     else this._available.store(0, noInterruptFlag);
   }
 
-  detachAll(): Cookie[] {
+  detachAll(keepsTables = false): Cookie[] {
     this._broken = true;
     const cookies: Cookie[] = [];
     for (let head = 0; head < this.size; head++) {
@@ -302,7 +302,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
       this._cookies[head] = undefined;
     }
     this._inFlight = 0;
-    for (const table of this._tables) if (table !== undefined) this._dma.free(table);
+    if (!keepsTables) for (const table of this._tables) if (table !== undefined) this._dma.free(table);
     this._tables.length = 0;
     return cookies;
   }

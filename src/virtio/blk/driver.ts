@@ -4,10 +4,8 @@
  * limits.
  */
 import { DeviceError, UnsupportedError } from "../../errors/index.js";
-import type { SharedBuffer } from "../../memory/index.js";
-import type { Observer } from "../../observe/index.js";
-import { DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
-import { Cancellation, type RequestAborted, RequestDriver } from "../driver-base/index.js";
+import { type DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
+import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
 import { type BlkInfo, readBlkInfo } from "./driver-info.js";
 import { type PacketResult, packetAnswerLength, parsePacketAnswer } from "./driver-packet.js";
 import { encodeRanges, type SectorRange, splitRanges } from "./driver-ranges.js";
@@ -25,25 +23,16 @@ import {
 } from "./protocol.js";
 import { splitTransfer } from "./split-transfer.js";
 
-/** What the driver takes and how long it waits. */
-export interface BlkDriverOptions {
-  /** Feature bits to take if offered, besides VERSION_1. Default: all that this driver knows. */
-  features?: bigint;
+/** What the driver takes and how long it waits. `features` default to all that it knows. */
+export interface BlkDriverOptions extends RequestDriverOptions {
   /** Request queues to use, at most what the device has. Default 1. */
   queues?: number;
-  /** Largest ring. Default what the device offers. */
-  maxQueueSize?: number;
-  /** Milliseconds until nobody waits for a request any more. Default 30000; 0 for never. */
-  timeout?: number;
-  /** Milliseconds that a device then has to give it back before it is reset. Default 10000. */
+  /** Milliseconds that a device has to give back a request that nobody waits for, before it is reset. Default 10000. */
   grace?: number;
   /** Bytes of one request, at most. Default 1 MiB. */
   requestBytes?: number;
   /** Bytes of a transfer that are lent to the device at once. Default 8 MiB. */
   windowBytes?: number;
-  /** Index that rings start at; for tests. */
-  startIndex?: number;
-  observer?: Observer | undefined;
 }
 
 /** Patience with one operation, and its queue. */
@@ -73,13 +62,7 @@ export class BlkRequestError extends DeviceError {
 interface Course {
   readonly queue: number;
   readonly timeout: number | undefined;
-  readonly cancellation: Cancellation | undefined;
-}
-
-/** A buffer that goes with a request. */
-interface Lending {
-  readonly bytes: Uint8Array;
-  readonly direction: "to-device" | "from-device";
+  readonly signal: AbortSignal | undefined;
 }
 
 /** All features that the driver half knows; BARRIER and SCSI of 0.9.5 only when asked for. */
@@ -115,7 +98,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
         count: Math.max(1, Math.min(options.queues ?? 1, info.queues)),
         create: () => new BlkRequest(transport.dma.allocate(BlkRequest.slotSize, 16), isLittleEndian),
       },
-      options.timeout ?? 30_000,
+      options,
     );
     this.#info = info;
     this.#options = options;
@@ -125,27 +108,15 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
    * Brings the device up.
    * @throws ProtocolError when the device breaks the rules of initialisation.
    */
-  static async open(transport: DriverTransport, options: BlkDriverOptions = {}): Promise<VirtioBlkDriver> {
-    let driver: VirtioBlkDriver | undefined;
-    const link = await DriverLink.open(transport, {
-      features: options.features ?? knownBlkFeatures,
-      queues: Math.max(1, options.queues ?? 1),
-      handlers: {
-        queue: (index) => driver?.interrupt(index),
-        config: () => driver?.configChanged(),
-      },
-      ...(options.maxQueueSize === undefined ? {} : { maxQueueSize: options.maxQueueSize }),
-      ...(options.startIndex === undefined ? {} : { startIndex: options.startIndex }),
-      observer: options.observer,
-    });
-    try {
-      driver = new VirtioBlkDriver(link, readBlkInfo(link), options);
-      link.start();
-      return driver;
-    } catch (error) {
-      await link.close();
-      throw error;
-    }
+  static open(transport: DriverTransport, options: BlkDriverOptions = {}): Promise<VirtioBlkDriver> {
+    const { features = knownBlkFeatures, queues = 1 } = options;
+    const wanted = { features, queues: Math.max(1, queues) };
+    return RequestDriver.bringUp(
+      transport,
+      options,
+      wanted,
+      (link) => new VirtioBlkDriver(link, readBlkInfo(link), options),
+    );
   }
 
   /** The device as its configuration said last. */
@@ -160,7 +131,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   }
 
   /** A configuration interrupt: looks at the device's health, then reads the configuration again. */
-  configChanged(): void {
+  override configChanged(): void {
     this.checkHealth();
     if (this.failure !== undefined) return;
     try {
@@ -259,12 +230,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   }
 
   async #operation({ queue = 0, timeout, signal }: BlkOptions, work: (course: Course) => Promise<void>): Promise<void> {
-    const cancellation = signal === undefined ? undefined : new Cancellation(signal);
-    try {
-      await work({ queue: Math.min(queue, this.requestQueues - 1), timeout, cancellation });
-    } finally {
-      cancellation?.dispose();
-    }
+    await work({ queue: Math.min(queue, this.requestQueues - 1), timeout, signal });
   }
 
   async #transfer(type: number, sector: number, bytes: Uint8Array, course: Course): Promise<void> {
@@ -294,7 +260,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
         maxBytes: Math.max(requestBytes, blockSize),
         granule: blockSize,
       });
-      const sent = parts.map((part) => {
+      const sent = parts.map(async (part) => {
         const request = this.acquireRequest();
         request.setHeader(type, part.sector);
         for (const { address, length } of part.segments) {
@@ -313,22 +279,9 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
 
   /** One request with these buffers: first those for the device, then those from it. */
   async #simple(type: number, data: readonly Lending[], course: Course): Promise<void> {
-    const buffers: SharedBuffer[] = [];
     const request = this.acquireRequest();
     request.setHeader(type, 0);
-    try {
-      for (const { bytes, direction } of data) buffers.push(this.link.transport.dma.share(bytes, direction));
-      for (const { segments, direction } of buffers) {
-        for (const { address, length } of segments) {
-          if (direction === "to-device") request.addOut(address, length);
-          else request.addIn(address, length);
-        }
-      }
-    } catch (error) {
-      this.unshare(buffers);
-      this.releaseRequest(request);
-      throw error;
-    }
+    const buffers = this.lend(request, course.queue, data);
     await this.#sendRequest(
       request,
       type,
@@ -360,7 +313,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   ): Promise<void> {
     return this.send(request, course.queue, {
       timeout: course.timeout,
-      cancellation: course.cancellation,
+      signal: course.signal,
       describe,
       result: ({ status }) => {
         if (status !== BlkStatus.Ok) throw new BlkRequestError(describe(), type, status);

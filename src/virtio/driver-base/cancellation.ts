@@ -1,6 +1,9 @@
+/** One for each signal, as long as the signal lives. */
+const known = new WeakMap<AbortSignal, Cancellation>();
+
 /**
- * An `AbortSignal` for many requests: one listener on the signal, however many requests an operation has. Dispose of it
- * when the operation ended, so that a long-lived signal does not collect listeners.
+ * An `AbortSignal` for many requests: one listener on the signal while any request waits, however many requests,
+ * operations and drivers share it.
  */
 export class Cancellation {
   readonly #signal: AbortSignal;
@@ -9,9 +12,18 @@ export class Cancellation {
     for (const listener of [...this.#listeners]) listener();
   };
 
-  constructor(signal: AbortSignal) {
+  private constructor(signal: AbortSignal) {
     this.#signal = signal;
-    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** The one of this signal. */
+  static of(signal: AbortSignal): Cancellation {
+    let cancellation = known.get(signal);
+    if (cancellation === undefined) {
+      cancellation = new Cancellation(signal);
+      known.set(signal, cancellation);
+    }
+    return cancellation;
   }
 
   get isCalledOff(): boolean {
@@ -19,14 +31,13 @@ export class Cancellation {
   }
 
   add(listener: () => void): void {
+    if (this.#listeners.size === 0) this.#signal.addEventListener("abort", this.#onAbort, { once: true });
     this.#listeners.add(listener);
   }
 
+  /** A long-lived signal collects no listeners: the last one to go takes the one on the signal along. */
   remove(listener: () => void): void {
     this.#listeners.delete(listener);
-  }
-
-  dispose(): void {
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    if (this.#listeners.size === 0) this.#signal.removeEventListener("abort", this.#onAbort);
   }
 }

@@ -4,8 +4,9 @@
  */
 import { DeviceError, ProtocolError } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
-import type { DriverLink } from "../../transport/index.js";
-import type { Cancellation } from "./cancellation.js";
+import type { Observer } from "../../observe/index.js";
+import { DriverLink, type DriverTransport, type LinkOptions } from "../../transport/index.js";
+import { Cancellation } from "./cancellation.js";
 import { RequestRings, type RequestRingsOptions } from "./request-rings.js";
 import type { RingRequest } from "./ring-request.js";
 
@@ -14,12 +15,31 @@ export class RequestAborted extends DeviceError {
   override readonly name = "RequestAborted";
 }
 
+/** What every driver of request queues takes, and how long it waits. */
+export interface RequestDriverOptions {
+  /** Feature bits to take if offered, besides VERSION_1. */
+  features?: bigint;
+  /** Largest ring. Default what the device offers. */
+  maxQueueSize?: number;
+  /** Milliseconds until a request that did not end is called off. Default 30000; 0 for never. */
+  timeout?: number;
+  /** Index that rings start at; for tests. */
+  startIndex?: number;
+  observer?: Observer | undefined;
+}
+
+/** A buffer that goes with a request. */
+export interface Lending {
+  readonly bytes: Uint8Array;
+  readonly direction: "to-device" | "from-device";
+}
+
 /** One request for {@link RequestDriver.send}. */
 export interface Sending<Request, Result> {
   /** Milliseconds until nobody waits any more; default the driver's. 0 for ever. */
   readonly timeout?: number | undefined;
   /** Stops the waiting. Memory stays lent until the device gave it back. */
-  readonly cancellation?: Cancellation | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Names the request in errors. */
   readonly describe: () => string;
   /** Reads the result when the device answered; throws when the answer is a failure. */
@@ -36,25 +56,60 @@ export abstract class RequestDriver<Request extends RingRequest> {
   /** Requests that wait for room, by queue. */
   readonly #waiting: Request[][];
   readonly #onFailure = new Set<(error: Error) => void>();
+  /** Kept to be stopped: a driver that was removed must not hold its program up. */
+  readonly #graceTimers = new Set<ReturnType<typeof setTimeout>>();
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
   #memoryLost = false;
 
-  /** @param timeout milliseconds until a request that did not end is called off; 0 for never. */
-  protected constructor(link: DriverLink, rings: RequestRingsOptions<Request>, timeout: number) {
+  protected constructor(link: DriverLink, rings: RequestRingsOptions<Request>, options: RequestDriverOptions) {
     this.link = link;
     this.#rings = new RequestRings(link, rings);
     this.#firstQueue = rings.firstQueue;
-    this.#timeout = timeout;
+    this.#timeout = options.timeout ?? 30_000;
     this.#waiting = this.#rings.queues.map(() => []);
+  }
+
+  /**
+   * Brings a device up: negotiation, then the driver that `create` makes of the link, then DRIVER_OK.
+   * @throws ProtocolError when the device breaks the rules of initialisation; it is reset then.
+   */
+  protected static async bringUp<Driver extends RequestDriver<RingRequest>>(
+    transport: DriverTransport,
+    { maxQueueSize, startIndex, observer }: RequestDriverOptions,
+    wanted: Pick<LinkOptions, "features" | "queues" | "excessUsedLength">,
+    create: (link: DriverLink) => Driver,
+  ): Promise<Driver> {
+    let driver: Driver | undefined;
+    const link = await DriverLink.open(transport, {
+      ...wanted,
+      handlers: {
+        queue: (index) => driver?.interrupt(index),
+        config: () => driver?.configChanged(),
+      },
+      ...(maxQueueSize === undefined ? {} : { maxQueueSize }),
+      ...(startIndex === undefined ? {} : { startIndex }),
+      observer,
+    });
+    try {
+      driver = create(link);
+      link.start();
+      driver.started();
+      return driver;
+    } catch (error) {
+      await link.close();
+      throw error;
+    }
   }
 
   /** What to do about a request that the device keeps although nobody waits for it any more. */
   protected abstract callOff(request: Request, error: RequestAborted): void;
+  /** After DRIVER_OK: the time to fill queues that are no request queues. */
+  protected started(): void {}
   /** An interrupt of a queue that is no request queue. */
   protected otherInterrupt(_index: number): void {}
-  /** After the reset: ends what other queues had in flight. */
-  protected closeOthers(_error: Error): void {}
+  /** After the reset: ends what other queues had in flight; gives their memory back unless the device may still write. */
+  protected closeOthers(_error: Error, _keepsMemory: boolean): void {}
 
   /** Number of request queues in use. */
   get requestQueues(): number {
@@ -79,8 +134,12 @@ export abstract class RequestDriver<Request extends RingRequest> {
 
   // Ring level
 
-  /** A request for ring-level use. Give it back with `releaseRequest`. */
+  /**
+   * A request for ring-level use. Give it back with `releaseRequest`.
+   * @throws the failure when the driver gave up its device: its requests' memory is no longer theirs.
+   */
   acquireRequest(): Request {
+    if (this.#failure !== undefined) throw this.#failure;
     return this.#rings.acquire();
   }
 
@@ -104,11 +163,12 @@ export abstract class RequestDriver<Request extends RingRequest> {
 
   /** Shows the device what was submitted, and notifies it if it wants that. */
   flush(): void {
-    this.#rings.flush();
+    if (this.#failure === undefined) this.#rings.flush();
   }
 
   /** Takes finished requests off all rings and ends them. Returns how many. @throws ProtocolError */
   poll(): number {
+    if (this.#failure !== undefined) return 0;
     const count = this.#rings.poll();
     if (count > 0) this.#submitWaiting();
     return count;
@@ -129,6 +189,11 @@ export abstract class RequestDriver<Request extends RingRequest> {
     }
   }
 
+  /** A configuration interrupt. */
+  configChanged(): void {
+    this.checkHealth();
+  }
+
   /** Asks the device how it is, and gives it up when it is broken or gone. */
   checkHealth(): void {
     const problem = this.link.health();
@@ -138,12 +203,44 @@ export abstract class RequestDriver<Request extends RingRequest> {
   // Promises
 
   /**
+   * Lends buffers to the device as a request's data: those for the device come first. When that fails, nothing is lent
+   * and the request is back in the pool.
+   * @throws RangeError when memory runs out, or when the chain would be longer than its queue, virtio 1.2 §2.7.5.3.1:
+   * such a request could wait for ever.
+   */
+  protected lend(request: Request, queue: number, buffers: readonly Lending[]): SharedBuffer[] {
+    const lent: SharedBuffer[] = [];
+    try {
+      for (const { bytes, direction } of buffers) lent.push(this.link.transport.dma.share(bytes, direction));
+      for (const { segments, direction } of lent) {
+        for (const { address, length } of segments) {
+          if (direction === "to-device") request.addOut(address, length);
+          else request.addIn(address, length);
+        }
+      }
+      request.seal();
+      const { count } = request.pieces;
+      const size = this.queueSize(queue);
+      if (count > size) {
+        const ours = count - lent.reduce((sum, { segments }) => sum + segments.length, 0);
+        throw new RangeError(`the buffers lie in ${count - ours} pieces, the device takes ${size - ours} at once`);
+      }
+      return lent;
+    } catch (error) {
+      this.unshare(lent);
+      this.releaseRequest(request);
+      throw error;
+    }
+  }
+
+  /**
    * Sends a request whose data is in place, waiting for room if it must, and gives it back to the pool when it ends.
    * @throws RequestAborted when it ran out of time or was called off; the failure of a driver that gave up; whatever
    * `sending.result` throws.
    */
   protected send<Result>(request: Request, queue: number, sending: Sending<Request, Result>): Promise<Result> {
-    const { cancellation, describe, onReturn } = sending;
+    const { signal, describe, onReturn } = sending;
+    const cancellation = signal === undefined ? undefined : Cancellation.of(signal);
     let isEnded = false;
     const promise = new Promise<Result>((resolve, reject) => {
       let timer: ReturnType<typeof setTimeout> | undefined;
@@ -211,13 +308,16 @@ export abstract class RequestDriver<Request extends RingRequest> {
   /** Gives the device up when it still has this very request after some time. */
   protected giveUpUnlessReturned(request: Request, milliseconds: number, error: Error): void {
     const { uses } = request;
-    setTimeout(() => {
+    const timer = setTimeout(() => {
+      this.#graceTimers.delete(timer);
       if (request.outcome === "in-flight" && request.uses === uses) this.giveUp(error);
     }, milliseconds);
+    this.#graceTimers.add(timer);
   }
 
   async #close(reason: Error): Promise<void> {
     this.#failure ??= reason;
+    for (const timer of this.#graceTimers) clearTimeout(timer);
     let stuck: unknown;
     try {
       await this.link.close();
@@ -226,9 +326,9 @@ export abstract class RequestDriver<Request extends RingRequest> {
       stuck = error;
       this.#memoryLost = true;
     }
-    const left = [...this.#rings.detachAll(), ...this.#waiting.flatMap((list) => list.splice(0))];
+    const left = [...this.#rings.detachAll(this.#memoryLost), ...this.#waiting.flatMap((list) => list.splice(0))];
     for (const request of left) request.fail(this.#failure);
-    this.closeOthers(this.#failure);
+    this.closeOthers(this.#failure, this.#memoryLost);
     if (stuck !== undefined) throw stuck;
     this.#rings.free();
   }

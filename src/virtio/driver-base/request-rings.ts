@@ -76,9 +76,9 @@ export class RequestRings<Request extends RingRequest> {
     return count;
   }
 
-  /** After a reset: what was in flight. */
-  detachAll(): Request[] {
-    return this.queues.flatMap((queue) => queue.detachAll());
+  /** After a reset: what was in flight. Tables that a device which did not reset may still follow are kept. */
+  detachAll(keepsMemory: boolean): Request[] {
+    return this.queues.flatMap((queue) => queue.detachAll(keepsMemory));
   }
 
   /** Gives the requests' memory back; only after a reset. */

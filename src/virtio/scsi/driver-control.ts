@@ -59,12 +59,12 @@ export class ControlQueue {
     } while (!this.#queue.enableInterrupts());
   }
 
-  /** After a reset: what was in flight fails. */
-  close(error: Error): void {
+  /** After a reset: what was in flight fails. Memory that the device may still write to is kept. */
+  close(error: Error, keepsMemory: boolean): void {
     this.#closed = error;
-    const left = [...this.#queue.detachAll(), ...this.#waiting.splice(0).map(({ pending }) => pending)];
+    const left = [...this.#queue.detachAll(keepsMemory), ...this.#waiting.splice(0).map(({ pending }) => pending)];
     for (const pending of left) {
-      this.#link.transport.dma.free(pending.block);
+      if (!keepsMemory) this.#link.transport.dma.free(pending.block);
       pending.reject(error);
     }
   }

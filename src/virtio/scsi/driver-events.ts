@@ -68,10 +68,10 @@ export class EventReceiver {
     } while (!this.#queue.enableInterrupts());
   }
 
-  /** After a reset. */
-  close(): void {
-    this.#queue.detachAll();
-    this.#link.transport.dma.free(this.#block);
+  /** After a reset. Memory that the device may still write to is kept. */
+  close(keepsMemory: boolean): void {
+    this.#queue.detachAll(keepsMemory);
+    if (!keepsMemory) this.#link.transport.dma.free(this.#block);
   }
 
   #give(buffer: number): void {

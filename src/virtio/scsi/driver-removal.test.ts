@@ -50,15 +50,16 @@ test("removal of a driver whose requests are used at ring level: each ends once,
   for (let index = 0; index < 20; index++) {
     const request = loop.driver.acquireRequest();
     loop.driver.address(request, unit);
-    request.onEnd = (ended) => ends.set(ended, (ends.get(ended) ?? 0) + 1);
+    request.onEnd = () => ends.set(request, (ends.get(request) ?? 0) + 1);
     assert.ok(loop.driver.submit(request));
   }
   loop.driver.flush();
   await loop.driver.close();
   assert.equal(ends.size, 20);
   for (const [request, times] of ends) assert.deepEqual([request.outcome, times], ["failed", 1]);
-  const request = loop.driver.acquireRequest();
+  const [request] = ends.keys();
   assert.throws(() => loop.driver.submit(request), DeviceError);
+  assert.throws(() => loop.driver.acquireRequest(), DeviceError);
   await loop.unplug();
 });
 

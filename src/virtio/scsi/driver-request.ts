@@ -1,25 +1,25 @@
 /** One command of the driver half, reusable: the hot path's way to send commands without allocating. */
+import { ProtocolError } from "../../errors/index.js";
 import type { DmaBlock } from "../../memory/index.js";
-import { ChainPieces } from "../../virtqueue/index.js";
-import { requestHeader, responseHeader } from "./protocol.js";
+import { type UnitAddress, writeVirtioLun } from "../../scsi/index.js";
+import { RingRequest } from "../driver-base/index.js";
+import { requestHeader, responseHeader, ScsiResponse } from "./protocol.js";
 
-/** How a request ended on this side. */
-export type RequestOutcome = "idle" | "waiting" | "in-flight" | "done" | "failed";
+/** What all requests of one driver share. */
+export interface ScsiRequestFormat {
+  readonly cdbSize: number;
+  readonly senseSize: number;
+  readonly isLittleEndian: boolean;
+  /** Number of the next command: no two that the device has carry the same. */
+  nextTag: number;
+}
 
-/** A command with its buffers and its answer. */
-export class ScsiRequest {
+/** A command with its buffers and its answer. Its slot holds header and CDB, then the response header and sense. */
+export class ScsiRequest extends RingRequest {
   /** Unit address: target and LUN as one number. */
   address = -1;
   /** The CDB, as long as the device's cdb_size, in memory that the device reads. Zero what is not used. */
   readonly cdb: Uint8Array;
-  /** The whole chain: header, data for the device, response, data from the device. */
-  readonly pieces = new ChainPieces();
-  #hasResponse = false;
-  outcome: RequestOutcome = "idle";
-  /** Called once when the request ends; `outcome` is then `done` or `failed`. */
-  onEnd: ((request: ScsiRequest) => void) | undefined;
-  /** Why it failed, if it did. */
-  error: Error | undefined;
 
   // The answer, valid when `outcome` is `done`.
   response = 0;
@@ -29,51 +29,91 @@ export class ScsiRequest {
   /** Sense data where the device put it, valid until the request is used again. */
   readonly sense: Uint8Array;
 
-  /** The slot in DMA memory: request header and CDB, then response header and sense. */
-  readonly slot: DmaBlock;
   readonly headerLength: number;
   readonly responseLength: number;
   /** Byte offset of the response in the slot's region. */
   readonly responseOffset: number;
+  readonly #format: ScsiRequestFormat;
+  #hasResponse = false;
 
-  constructor(slot: DmaBlock, cdbSize: number, senseSize: number) {
-    this.slot = slot;
-    this.headerLength = requestHeader.size + cdbSize;
-    this.responseLength = responseHeader.size + senseSize;
+  constructor(slot: DmaBlock, format: ScsiRequestFormat) {
+    super(slot);
+    this.#format = format;
+    this.headerLength = requestHeader.size + format.cdbSize;
+    this.responseLength = responseHeader.size + format.senseSize;
     const { region, offset } = slot;
     this.responseOffset = offset + alignUp(this.headerLength);
     this.cdb = region.bytes.subarray(offset + requestHeader.size, offset + this.headerLength);
     const sense = this.responseOffset + responseHeader.size;
-    this.sense = region.bytes.subarray(sense, sense + senseSize);
+    this.sense = region.bytes.subarray(sense, sense + format.senseSize);
     this.clearData();
   }
 
   /** Bytes of DMA memory that a request needs. */
-  static slotSize(cdbSize: number, senseSize: number): number {
+  static slotSize({ cdbSize, senseSize }: ScsiRequestFormat): number {
     return alignUp(requestHeader.size + cdbSize) + alignUp(responseHeader.size + senseSize);
   }
 
-  /** Forgets the data pieces. */
+  /** Points the request at a unit. */
+  pointAt(address: UnitAddress): void {
+    if (this.address === address) return;
+    const { region, offset } = this.slot;
+    writeVirtioLun(region.bytes, offset + requestHeader.offset.lun, address);
+    this.address = address;
+  }
+
+  /** The tag that the request carries, as the device reads it. */
+  get tag(): bigint {
+    const { region, offset } = this.slot;
+    return region.view.getBigUint64(offset + requestHeader.offset.id, this.#format.isLittleEndian);
+  }
+
   clearData(): void {
     this.pieces.clear();
     this.pieces.addReadable(this.slot.address, this.headerLength);
     this.#hasResponse = false;
   }
 
-  /** Adds a piece that the device reads; before all pieces that it writes. */
   addOut(address: number, length: number): void {
     this.pieces.addReadable(address, length);
   }
 
-  /** Adds a piece that the device writes. */
+  /** The response lies before the data that the device writes. */
   addIn(address: number, length: number): void {
-    this.seal();
+    if (!this.#hasResponse) this.#addResponse();
     this.pieces.addWritable(address, length);
   }
 
-  /** Puts the response behind the data for the device, if that was not done. Submitting does it. */
+  /** Completes the chain and numbers the command. */
   seal(): void {
-    if (this.#hasResponse) return;
+    if (!this.#hasResponse) this.#addResponse();
+    const { slot } = this;
+    const { view } = slot.region;
+    const format = this.#format;
+    // The tag is the device's to compare, not to compute with: its byte order does not matter.
+    view.setUint32(slot.offset + requestHeader.offset.id, format.nextTag, true);
+    format.nextTag = (format.nextTag + 1) >>> 0;
+    view.setUint8(this.responseOffset + responseHeader.offset.response, ScsiResponse.Failure);
+  }
+
+  readAnswer(usedLength: number): void {
+    if (usedLength < responseHeader.size) {
+      this.outcome = "failed";
+      this.error = new ProtocolError("response-short", { detail: `${usedLength} of ${responseHeader.size} bytes` });
+      return;
+    }
+    const { view } = this.slot.region;
+    const { offset } = responseHeader;
+    const at = this.responseOffset;
+    const little = this.#format.isLittleEndian;
+    this.outcome = "done";
+    this.senseLength = Math.min(view.getUint32(at + offset.senseLength, little), this.sense.length);
+    this.residual = view.getUint32(at + offset.residual, little);
+    this.status = view.getUint8(at + offset.status);
+    this.response = view.getUint8(at + offset.response);
+  }
+
+  #addResponse(): void {
     this.pieces.addWritable(this.slot.address + this.responseOffset - this.slot.offset, this.responseLength);
     this.#hasResponse = true;
   }
