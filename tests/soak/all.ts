@@ -2,7 +2,7 @@ import { blockRequests } from "./block-requests.js";
 import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
 import { registers } from "./registers.js";
-import { restlessRings, rings } from "./rings.js";
+import { restlessRings, restlessRingsBlk, rings, ringsBlk } from "./rings.js";
 import { scriptsTools, scriptsTurns } from "./scripts.js";
 import type { Soak } from "./soak.js";
 import { stack } from "./stack.js";
@@ -13,6 +13,8 @@ import { vhostMessages } from "./vhost-messages.js";
 export const soaks: readonly Soak[] = [
   rings,
   restlessRings,
+  ringsBlk,
+  restlessRingsBlk,
   usedRings,
   restlessUsedRings,
   registers,

@@ -3,21 +3,19 @@ import assert from "node:assert/strict";
 import type { Endianness } from "../../src/bytes/index.js";
 import { Scatter } from "../../src/memory/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
-import { BareQueues, blkRequestBytes, type SeededRandom } from "../../src/testing/index.js";
+import { BareQueues, blkRequestBytes, type HostileContent, type SeededRandom } from "../../src/testing/index.js";
 import { BlkStatus, BlkType, barrierFlag, VirtioBlkDevice } from "../../src/virtio/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
-const sectors = 64;
+/** Sectors of the disk that the requests are for. */
+export const blockSectors = 64;
 const requestsPerRound = 24;
 const filler = 0xa6;
 const maxRanges = 3;
 const maxSectors = 16;
-
-/** What is sent. */
-interface Sent {
-  readonly readable: Uint8Array;
-  readonly writable: number;
-}
+const limits = { maxRanges, maxSectors };
+/** The device that the requests are for. */
+export const blockDeviceOptions = { serial: "soak", discard: limits, writeZeroes: limits } as const;
 
 /** What should come back. */
 interface Expected {
@@ -31,8 +29,8 @@ const allTypes: readonly number[] = Object.values(BlkType);
 
 /** A sector that mostly exists, or lies near an edge where numbers wrap. */
 function anySector(random: SeededRandom): bigint {
-  if (random.chance(0.85)) return BigInt(random.below(sectors));
-  const edges = [BigInt(sectors), 1n << 32n, 1n << 53n, 1n << 55n, 1n << 63n, 1n << 64n];
+  if (random.chance(0.85)) return BigInt(random.below(blockSectors));
+  const edges = [BigInt(blockSectors), 1n << 32n, 1n << 53n, 1n << 55n, 1n << 63n, 1n << 64n];
   return BigInt.asUintN(64, edges[random.below(edges.length)] + BigInt(random.below(5) - 2));
 }
 
@@ -49,7 +47,8 @@ function anyRanges(random: SeededRandom, endianness: Endianness): Uint8Array {
   return random.chance(0.95) ? bytes : bytes.subarray(0, random.below(bytes.length + 1));
 }
 
-function anyRequest(random: SeededRandom, endianness: Endianness): Sent {
+/** A request that is mostly plausible. */
+export function anyBlockRequest(random: SeededRandom, endianness: Endianness): HostileContent {
   const known = random.chance(0.95);
   const type = known ? allTypes[random.below(allTypes.length)] : random.below(2 ** 32);
   const flag = random.chance(0.05) && type < barrierFlag ? barrierFlag : 0;
@@ -67,7 +66,7 @@ function anyRequest(random: SeededRandom, endianness: Endianness): Sent {
 /** The model: what a request does to `disk`, and how it ends. */
 function carryOut(
   disk: Uint8Array,
-  { readable, writable }: Sent,
+  { readable, writable }: HostileContent,
   endianness: Endianness,
   hasBarrier: boolean,
 ): Expected {
@@ -79,7 +78,7 @@ function carryOut(
   const raw = view.getUint32(0, little);
   const type = hasBarrier ? raw & 0x7fff_ffff : raw;
   const sector = view.getBigUint64(8, little);
-  const fits = (first: bigint, count: number) => first + BigInt(count) <= BigInt(sectors);
+  const fits = (first: bigint, count: number) => first + BigInt(count) <= BigInt(blockSectors);
   const out = readable.subarray(16);
   const room = writable - 1;
   switch (type) {
@@ -132,15 +131,12 @@ function run(round: Round): void {
   const { random } = round;
   const endianness: Endianness = random.chance(0.5) ? "little" : "big";
   const hasBarrier = random.chance(0.5);
-  const disk = Uint8Array.from({ length: sectors * 512 }, () => random.below(256));
+  const disk = Uint8Array.from({ length: blockSectors * 512 }, () => random.below(256));
   const store = MemoryStore.of(disk);
-  const limits = { maxRanges, maxSectors };
-  const device = new VirtioBlkDevice(store, {
-    ...{ serial: "soak", barrier: hasBarrier, discard: limits, writeZeroes: limits, queueSize: 32 },
-  });
+  const device = new VirtioBlkDevice(store, { ...blockDeviceOptions, barrier: hasBarrier, queueSize: 32 });
   const queues = new BareQueues(device, { endianness, queueSize: 32, startIndex: 65_520 + random.below(16) });
   for (let number = 0; number < requestsPerRound; number++) {
-    const sent = anyRequest(random, endianness);
+    const sent = anyBlockRequest(random, endianness);
     if (sent.readable.length + sent.writable === 0) continue;
     const cuts = anyCuts(random, sent.readable.length);
     const submission = queues.submit(0, sent.readable, sent.writable, cuts, anyCuts(random, sent.writable));

@@ -1,22 +1,9 @@
-/** Hostile rings against the device half of virtio-scsi: every queue, both byte orders, all ring features. */
+/** Hostile rings against device halves: every queue, both byte orders, all ring features. */
 import type { Endianness } from "../../src/bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../../src/errors/index.js";
 import type { GuestMemory } from "../../src/memory/index.js";
-import type { FaultHook } from "../../src/observe/index.js";
-import { Disk, ScsiBus } from "../../src/scsi/index.js";
-import { MemoryStore } from "../../src/storage/index.js";
-import {
-  GuardedMemory,
-  type HostileContent,
-  HostileDriver,
-  hostileControlRequest,
-  hostileEventBuffer,
-  hostileRequest,
-  RestlessRegion,
-  type SeededRandom,
-} from "../../src/testing/index.js";
+import { GuardedMemory, HostileDriver, RestlessRegion, type SeededRandom } from "../../src/testing/index.js";
 import { type DeviceHost, hasFeature } from "../../src/transport/index.js";
-import { ScsiQueue, VirtioScsiDevice } from "../../src/virtio/index.js";
 import {
   compactLayout,
   layoutAt,
@@ -25,6 +12,7 @@ import {
   type RingAddresses,
   SplitDevice,
 } from "../../src/virtqueue/index.js";
+import { blkSubject, type RingSubject, scsiSubject } from "./ring-subjects.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
 const low = { base: 0x1_0000, size: 0x4_0000 };
@@ -35,10 +23,9 @@ const vast = { base: 0x2_0000_0000, size: 2 ** 30 };
 const ringRoom = { address: 0x1_0000, size: 0x2_0000 };
 const arena = { address: 0x3_0000, size: 0x3_0000 };
 const outside = [0, 0xfff0, 0x6_0000, 0xffff_fff0, 0x1_ffff_ffff, 0x2_4000_0000, 2 ** 52];
-const blocks = 512;
 
-/** Violations that only rings and requests of a driver can cause. */
-export const ringViolations: readonly ViolationCode[] = [
+/** Violations that only rings of a driver can cause. */
+const ringViolations: readonly ViolationCode[] = [
   "address-outside-memory",
   "ring-outside-memory",
   "ring-misaligned",
@@ -56,10 +43,6 @@ export const ringViolations: readonly ViolationCode[] = [
   "indirect-with-next",
   "indirect-length",
   "indirect-outside-memory",
-  "request-header-short",
-  "response-space-short",
-  "control-type-unknown",
-  "event-buffer-readable",
 ];
 
 /** A transport that is nothing but queues. */
@@ -87,19 +70,6 @@ class RingHost implements DeviceHost {
   }
 }
 
-class TargetCounter implements FaultHook {
-  reached = 0;
-  random: SeededRandom | undefined;
-
-  command() {
-    this.reached++;
-    if (this.random?.chance(0.03) !== true) return undefined;
-    return this.random.chance(0.7)
-      ? ({ kind: "never" } as const)
-      : ({ kind: "response", response: 1 + this.random.below(9) } as const);
-  }
-}
-
 /** Where a ring lies: mostly where it should, sometimes nowhere good. */
 function placeRing(random: SeededRandom, size: number): RingAddresses {
   const layout = random.chance(0.5) ? compactLayout(size) : legacyLayout(size);
@@ -121,12 +91,10 @@ class RingFuzz {
   readonly #guarded: GuardedMemory;
   readonly #memory: GuestMemory;
   readonly #host = new RingHost();
-  readonly #target = new TargetCounter();
-  readonly #bus = new ScsiBus();
-  readonly #device: VirtioScsiDevice;
+  readonly #subject: RingSubject;
   readonly #restless: RestlessRegion[] = [];
 
-  constructor(restless: boolean) {
+  constructor(subject: RingSubject, restless: boolean) {
     this.#guarded = restless
       ? new GuardedMemory([low, neighbour], (base, bytes) => {
           const region = new RestlessRegion(base, bytes);
@@ -135,34 +103,24 @@ class RingFuzz {
         })
       : new GuardedMemory([low, neighbour, vast]);
     this.#memory = this.#guarded.memory;
-    const disk = new Disk(new MemoryStore(blocks * 512), { powerOnAttention: false });
-    this.#bus.attach(0, 0, disk);
-    this.#device = new VirtioScsiDevice(this.#bus, {
-      faults: this.#target,
-      inout: true,
-      asyncEvents: 0x7e,
-      eventLimit: { burst: 1e9, perSecond: 1e9 },
-    });
-    this.#device.attach(this.#host);
+    this.#subject = subject;
+    subject.device.attach(this.#host);
   }
 
   run(round: Round): void {
     const { random } = round;
     const host = this.#host;
     for (const region of this.#restless) region.onRead = undefined;
-    this.#device.reset();
+    const { device } = this.#subject;
+    device.reset();
     host.queues.length = 0;
     host.round = round;
     host.endianness = random.chance(0.5) ? "little" : "big";
-    host.features = BigInt(random.below(8));
-    this.#target.random = random;
-    this.#target.reached = 0;
-    const place = random.below(10);
-    const index = place < 7 ? ScsiQueue.FirstRequest : place < 9 ? ScsiQueue.Event : ScsiQueue.Control;
-    // A request that stays gives task management something to find.
-    if (index !== ScsiQueue.FirstRequest && random.chance(0.5)) this.#drive(round, ScsiQueue.FirstRequest);
-    this.#drive(round, index);
-    round.count(this.#target.reached > 0 ? "rings that reached the target" : "rings that did not");
+    host.features = this.#subject.features(random);
+    device.featuresChanged?.();
+    const { reached } = this.#subject;
+    for (const index of this.#subject.queues(random)) this.#drive(round, index);
+    round.count(this.#subject.reached > reached ? "rings that reached the target" : "rings that did not");
     if (round.number % 256 === 0) this.#guarded.check();
   }
 
@@ -189,21 +147,16 @@ class RingFuzz {
     driver.prepareRings();
     this.#host.queues[index] = queue;
     for (let times = 1 + random.below(3); times > 0; times--) {
-      const contents = Array.from({ length: 1 + random.below(4) }, () => this.#content(random, index));
+      const contents = Array.from({ length: 1 + random.below(4) }, () =>
+        this.#subject.content(random, index, endianness),
+      );
       for (const trick of driver.publish(contents)) round.count(`trick ${trick}`);
       for (const region of this.#restless) this.#disturb(region, random);
-      this.#device.notified(index);
+      this.#subject.device.notified(index);
       for (const region of this.#restless) region.onRead = undefined;
-      if (index === ScsiQueue.Event) this.#bus.reset("bus-reset");
+      this.#subject.served?.(index);
     }
     if (queue.broken === undefined) round.count("rings that were sound to the end");
-  }
-
-  #content(random: SeededRandom, index: number): HostileContent {
-    const { endianness } = this.#host;
-    if (index === ScsiQueue.Control) return hostileControlRequest(random, endianness);
-    if (index === ScsiQueue.Event) return hostileEventBuffer(random);
-    return hostileRequest(random, { endianness, blocks });
   }
 
   /** Changes bytes right after they were read, now and then. */
@@ -217,38 +170,61 @@ class RingFuzz {
   }
 }
 
-function ringGoals(least: number, names: readonly string[]) {
-  return (counts: ReadonlyMap<string, number>, rounds: number): void => {
-    const reached = counts.get("rings that reached the target") ?? 0;
-    if (rounds >= 1000 && reached < 0.3 * rounds) {
-      throw new Error(`only ${reached} of ${rounds} rings reached the target`);
-    }
-    if (rounds >= 100_000) requireCounts(counts, names, least);
-    else if (rounds >= 2000) requireCounts(counts, names, 1);
+/** Hostile rings against one device type; restless: fields change while they are read. */
+function ringSoak(
+  about: Pick<Soak, "name" | "title" | "quickRounds">,
+  make: () => RingSubject,
+  restless: boolean,
+): Soak {
+  const { violations } = make();
+  // Memory that changes has no room for chains of 2^32 bytes.
+  const ofRings = restless ? ringViolations.filter((code) => code !== "chain-too-large") : ringViolations;
+  const names = [...ofRings, ...violations];
+  return {
+    ...about,
+    start() {
+      const fuzz = new RingFuzz(make(), restless);
+      return (round) => fuzz.run(round);
+    },
+    goals(counts, rounds) {
+      const reached = counts.get("rings that reached the target") ?? 0;
+      if (rounds >= 1000 && reached < 0.3 * rounds) {
+        throw new Error(`only ${reached} of ${rounds} rings reached the target`);
+      }
+      if (rounds >= 100_000) requireCounts(counts, names, 100);
+      else if (rounds >= 2000) requireCounts(counts, names, 1);
+    },
   };
 }
 
-export const rings: Soak = {
-  name: "rings",
-  title: "hostile rings against the device half",
-  quickRounds: 10_000,
-  start() {
-    const fuzz = new RingFuzz(false);
-    return (round) => fuzz.run(round);
-  },
-  goals: ringGoals(100, ringViolations),
-};
+export const rings = ringSoak(
+  { name: "rings", title: "hostile rings against the device half of virtio-scsi", quickRounds: 10_000 },
+  scsiSubject,
+  false,
+);
 
-export const restlessRings: Soak = {
-  name: "restless-rings",
-  title: "hostile rings whose fields change while the device reads them",
-  quickRounds: 3000,
-  start() {
-    const fuzz = new RingFuzz(true);
-    return (round) => fuzz.run(round);
+export const restlessRings = ringSoak(
+  {
+    name: "restless-rings",
+    title: "hostile rings whose fields change while virtio-scsi reads them",
+    quickRounds: 3000,
   },
-  goals: ringGoals(
-    100,
-    ringViolations.filter((code) => code !== "chain-too-large"),
-  ),
-};
+  scsiSubject,
+  true,
+);
+
+export const ringsBlk = ringSoak(
+  { name: "rings-blk", title: "hostile rings against the device half of virtio-blk", quickRounds: 10_000 },
+  blkSubject,
+  false,
+);
+
+export const restlessRingsBlk = ringSoak(
+  {
+    name: "restless-rings-blk",
+    title: "hostile rings whose fields change while virtio-blk reads them",
+    quickRounds: 3000,
+  },
+  blkSubject,
+  true,
+);
