@@ -112,3 +112,29 @@ test("a slow store with delays answers everything, and failures by rejecting", a
   await assert.rejects(Promise.resolve(store.read(0, target, 1)), StoreError);
   await store.flush();
 });
+
+test("an image after a cut is what a cut with that seed leaves, and changes nothing", () => {
+  const store = new PowerLossStore(16 * 512);
+  store.write(0, Scatter.of(new Uint8Array(8 * 512).fill(1)), 8 * 512);
+  store.flush();
+  store.write(512, Scatter.of(new Uint8Array(12 * 512).fill(2)), 12 * 512);
+  store.discard(0, 1024);
+  const images = [1, 2, 3].map((seed) => store.imageAfterCut(seed));
+  assert.deepEqual(store.imageAfterCut(1), images[0]);
+  assert.notDeepEqual(images[0], images[1]);
+  assert.equal(store.unflushedChanges, 2);
+  store.powerCut(3);
+  const left = new Uint8Array(16 * 512);
+  store.read(0, Scatter.of(left), left.length);
+  assert.deepEqual(left, images[2]);
+});
+
+test("a store that ignores flushes loses what was flushed", () => {
+  const store = new PowerLossStore(512, { ignoresFlush: true, survival: 0 });
+  store.write(0, Scatter.of(new Uint8Array(512).fill(1)), 512);
+  store.flush();
+  store.powerCut(1);
+  const left = new Uint8Array(512);
+  store.read(0, Scatter.of(left), left.length);
+  assert.deepEqual(left, new Uint8Array(512));
+});

@@ -12,6 +12,8 @@ export interface PowerLossOptions {
   sectorSize?: number;
   /** How likely an unflushed sector is to survive. Default 0.5. */
   survival?: number;
+  /** A medium that lies: flushing does nothing. For tests of tests. Default false. */
+  ignoresFlush?: boolean;
 }
 
 /** A change since the last flush; without bytes it made the range zeros. */
@@ -30,6 +32,7 @@ export class PowerLossStore implements Store {
   readonly isReadOnly = false;
   readonly #sectorSize: number;
   readonly #survival: number;
+  readonly #ignoresFlush: boolean;
   /** What the medium has for certain. */
   readonly #durable: MemoryStore;
   /** What reads see: the medium and the cache. */
@@ -41,6 +44,7 @@ export class PowerLossStore implements Store {
     this.byteLength = byteLength;
     this.#sectorSize = options.sectorSize ?? 512;
     this.#survival = options.survival ?? 0.5;
+    this.#ignoresFlush = options.ignoresFlush ?? false;
     this.#durable = new MemoryStore(byteLength, { chunkSize: 64 * 1024 });
     this.#current = new MemoryStore(byteLength, { chunkSize: 64 * 1024 });
   }
@@ -55,15 +59,9 @@ export class PowerLossStore implements Store {
    * @returns how many sectors (or parts of long zero ranges) survived and how many were lost.
    */
   powerCut(seed: number): { survived: number; lost: number } {
-    const random = seededRandom(seed);
+    const { surviving, lost } = this.#lottery(seed, this.#survival);
     const changes = this.#changes;
-    const parts = random.shuffle(changes.flatMap((change) => this.#tear(change)));
-    let survived = 0;
-    for (const part of parts) {
-      if (!random.chance(this.#survival)) continue;
-      apply(this.#durable, part);
-      survived++;
-    }
+    for (const part of surviving) apply(this.#durable, part);
     for (const change of changes) {
       const content = new Uint8Array(Math.min(change.length, 1024 * 1024));
       for (let done = 0; done < change.length; done += content.length) {
@@ -73,7 +71,26 @@ export class PowerLossStore implements Store {
       }
     }
     this.#changes = [];
-    return { survived, lost: parts.length - survived };
+    return { survived: surviving.length, lost };
+  }
+
+  /** What the medium would hold if the power went now; nothing changes. @param survival as {@link PowerLossOptions} */
+  imageAfterCut(seed: number, survival = this.#survival): Uint8Array {
+    const bytes = new Uint8Array(this.byteLength);
+    this.#durable.read(0, Scatter.of(bytes), bytes.length);
+    for (const { position, length, bytes: written } of this.#lottery(seed, survival).surviving) {
+      if (written === undefined) bytes.fill(0, position, position + length);
+      else bytes.set(written, position);
+    }
+    return bytes;
+  }
+
+  /** Draws the parts of the cache that reach the medium, in the order in which they do. */
+  #lottery(seed: number, survival: number): { surviving: Change[]; lost: number } {
+    const random = seededRandom(seed);
+    const parts = random.shuffle(this.#changes.flatMap((change) => this.#tear(change)));
+    const surviving = parts.filter(() => random.chance(survival));
+    return { surviving, lost: parts.length - surviving.length };
   }
 
   read(position: number, target: Scatter, length: number): Answer {
@@ -89,6 +106,7 @@ export class PowerLossStore implements Store {
   }
 
   flush(): Answer {
+    if (this.#ignoresFlush) return undefined;
     for (const change of this.#changes) apply(this.#durable, change);
     this.#changes = [];
     return undefined;

@@ -98,7 +98,9 @@ export async function killAgainAndAgain(folder: string, plan: KillPlan): Promise
     if (acknowledged.failure !== undefined) guest.kill();
     guest.say("stop");
     await ended.catch((error: Error) => {
-      throw new Error(`seed ${seed}: ${acknowledged.failure ?? error.message}`, { cause: error });
+      const after = `after kill ${inFlight.length}, ${acknowledged.count} writes`;
+      const said = `the server said ${JSON.stringify(server.output())}`;
+      throw new Error(`seed ${seed}: ${acknowledged.failure ?? error.message} ${after}; ${said}`, { cause: error });
     });
     assert.equal(acknowledged.failure, undefined);
     assert.deepEqual(acknowledged.compare(image, false), [], `at the end, seed ${seed}`);
