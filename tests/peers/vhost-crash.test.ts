@@ -4,9 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { signalEvent } from "../../src/linux/index.js";
 import { featureSet, ProtocolFeature } from "../../src/transport/index.js";
 import { newerQemu, whyNoGuest } from "./linux/guest.js";
+import { serveBlk } from "./vhost-in-process.js";
 import { type KillPlan, killAgainAndAgain } from "./vhost-kills.js";
+import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
 
 let folder = "";
 before(() => {
@@ -64,3 +67,42 @@ test(
     });
   },
 );
+
+test("a ring that is started tells its driver of answers that nobody was told of", async () => {
+  const server = serveBlk();
+  const fe = new RawFrontEnd(server.path, 1 << 20);
+  try {
+    fe.send(q.SetProtocolFeatures, { payload: numberOf(featureSet(ProtocolFeature.REPLY_ACK)) });
+    fe.send(q.SetFeatures, { payload: numberOf(featureSet(30, 32, 29)) });
+    fe.send(q.SetMemoryTable, fe.table());
+    const ring = new RawRing(fe, 0, { eventIndex: true });
+    const start = async (call: number | undefined, base: number) => {
+      fe.send(q.SetVringSize, { payload: stateOf(0, ring.size) });
+      fe.send(q.SetVringBase, { payload: stateOf(0, base) });
+      fe.send(q.SetVringAddress, { payload: ring.address() });
+      fe.send(
+        q.SetVringCall,
+        call === undefined ? { payload: numberOf(0x100) } : { payload: numberOf(0), descriptors: [call] },
+      );
+      fe.send(q.SetVringKick, { payload: numberOf(0), descriptors: [ring.kick] });
+      assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(0, 1) }), 0n);
+    };
+    await start(undefined, 0);
+    // As if the server died between publishing the answer and telling of it.
+    ring.submit(1, 0, new Uint8Array(512));
+    signalEvent(ring.kick);
+    const used = () => fe.memory.read(ring.addresses.used + 2, 1)[0];
+    const deadline = Date.now() + 5000;
+    while (used() === 0) {
+      assert.ok(Date.now() < deadline, "the request is not served");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await fe.ask(q.GetVringBase, { payload: stateOf(0, 0) });
+    await start(ring.call, 1);
+    assert.equal(await ring.finish(new Uint8Array(0)), 0);
+    await ring.verify(3);
+  } finally {
+    fe.close();
+    await server.close();
+  }
+});
