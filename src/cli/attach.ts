@@ -33,6 +33,9 @@ export async function attach(action: AttachAction, options: AttachOptions, inter
   let text: string;
   try {
     text = await work(disk, options, pace);
+  } catch (cause) {
+    if (!disk.isGone()) throw cause;
+    throw new WorkFailed(`the server at ${options.socket} went away before the work was done`, { cause });
   } finally {
     pace.end();
     await disk.close();

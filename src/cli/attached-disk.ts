@@ -36,6 +36,8 @@ export interface AttachedDisk {
   transfer(isWrite: boolean, lba: number, bytes: Uint8Array, queue: number): Promise<void>;
   /** Why the driver gave up, if it did. */
   failure(): Error | undefined;
+  /** The back end closed the connection, or stopped answering. */
+  isGone(): boolean;
   close(): Promise<void>;
 }
 
@@ -92,6 +94,7 @@ async function attachBlk(frontEnd: VhostUserFrontEnd, options: AttachOptions): P
       ...{ blocks, facts, isReadOnly: info.isReadOnly, dma: frontEnd.transport.dma, close },
       isRefusal: (error) => error instanceof BlkRequestError,
       failure: () => driver.failure,
+      isGone: () => transport.isGone,
       transfer: (isWrite, lba, bytes, queue) =>
         isWrite
           ? driver.writeSectors(lba * sectors, bytes, { queue })
@@ -128,6 +131,7 @@ async function attachScsi(frontEnd: VhostUserFrontEnd, options: AttachOptions): 
       ...{ blocks, facts, isReadOnly: readOnly, dma: transport.dma, isRefusal: isWriteProtection },
       close: () => ended(driver.close(), frontEnd),
       failure: () => driver.failure,
+      isGone: () => transport.isGone,
       transfer: (isWrite, lba, bytes) => (isWrite ? blocks.write(lba, bytes) : blocks.read(lba, bytes)),
     };
   } catch (error) {

@@ -5,8 +5,9 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { UnixSocket } from "../linux/index.js";
+import { cdBlockSize } from "../scsi/index.js";
 import { errorLine, UsageError } from "./errors.js";
-import { parseImageArgument, placeImages } from "./image-argument.js";
+import { type ImageArgument, type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
 import type { ServedUnit, ServedUnits } from "./served-device.js";
 import { listenError } from "./socket-path.js";
 
@@ -59,6 +60,16 @@ export class ServeControl {
     });
   }
 
+  /** Without a place, an image is at the first free target. @throws UsageError */
+  #placed(value: unknown): PlacedImage {
+    const image = parsedImage(value);
+    if (image.target !== undefined || image.lun !== undefined) return placeImages([image])[0];
+    const taken = new Set(this.#units.list().map((unit) => unit.image.target));
+    let target = 0;
+    while (taken.has(target)) target++;
+    return placeImages([{ ...image, target }])[0];
+  }
+
   #accept(socket: Socket): void {
     this.#connections.add(socket);
     socket.on("close", () => this.#connections.delete(socket));
@@ -96,7 +107,7 @@ export class ServeControl {
       case "list":
         return { units: units.list().map(unitReport) };
       case "add":
-        return { added: unitReport(units.add(imageOf(value))) };
+        return { added: unitReport(units.add(this.#placed(value))) };
       case "remove": {
         const { target, lun } = placeOf(value);
         return { removed: unitReport(await units.remove(target, lun)) };
@@ -108,12 +119,8 @@ export class ServeControl {
       }
       case "insert": {
         const { target, lun } = placeOf(value);
-        units.insert(target, lun, {
-          ...imageOf((value as Fields)["image"]),
-          blockSize: 2048,
-          readOnly: true,
-          cd: true,
-        });
+        const { path } = parsedImage((value as Fields)["image"]);
+        units.insert(target, lun, { path, target, lun, blockSize: cdBlockSize, readOnly: true, cd: true });
         return { inserted: unitReport(units.at(target, lun)) };
       }
     }
@@ -134,9 +141,9 @@ function parseRequest(line: string): readonly [string, unknown] {
   throw new UsageError('a request is a JSON object with one field, such as {"list": true}');
 }
 
-function imageOf(value: unknown) {
+function parsedImage(value: unknown): ImageArgument {
   if (typeof value !== "string") throw new UsageError('an image is a text, such as "disk.img,target=3"');
-  return placeImages([parseImageArgument(value)])[0];
+  return parseImageArgument(value);
 }
 
 function placeOf(value: unknown): { target: number; lun: number } {

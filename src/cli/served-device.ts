@@ -143,7 +143,7 @@ export class ServedUnits implements ServedDevice {
     if (drive.inserted !== undefined) throw new UsageError(`there is a medium in the drive: eject it first`);
     const store = openServed(image, this.#options, this.#tally);
     drive.insert(store);
-    this.#units.set(key(target, lun), { image: { ...image, target, lun }, unit: drive, store });
+    this.#units.set(key(target, lun), { image, unit: drive, store });
   }
 
   /** The unit at a place. @throws UsageError when there is none */

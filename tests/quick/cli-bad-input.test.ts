@@ -61,7 +61,115 @@ const badCalls: Readonly<Record<string, BadCall>> = {
   "a setting twice": { words: run("good.img,lun=1,lun=2"), says: /says lun twice/ },
   "an unknown setting": { words: run("good.img,rw"), says: /"rw" in "good\.img,rw" is no setting.*target=N/ },
   "a value for ro": { words: run("good.img,ro=1"), says: /is no setting/ },
-  "a CD-ROM": { words: run("good.img,cd"), says: /CD-ROM units are not there yet/ },
+  "a CD-ROM with other blocks": { words: run("good.img,cd,block-size=512"), says: /a CD-ROM has blocks of 2048 bytes/ },
+  "a CD-ROM of half a block": { words: run("small.img,cd"), says: /small\.img has 1536 bytes.*block size of 2048/ },
+  "a CD-ROM on virtio-blk": { words: run("--device", "blk", "good.img,cd"), says: /virtio-blk has no CD-ROM drives/ },
+  "a target on virtio-blk": {
+    words: run("--machine", "riscv-virt", "good.img,target=1"),
+    says: /good\.img: each virtio-blk disk has an adapter of its own: leave out target and lun, or say --device scsi/,
+  },
+  "more virtio-blk disks than places": {
+    words: run("--machine", "amigaone", "--device", "blk", "good.img", "good.img", "good.img", "good.img"),
+    says: /amigaone has room for 3 virtio-blk adapters, and 4 images were given/,
+  },
+  "an unknown device": { words: run("--device", "ide", "good.img"), says: /ide.*blk, scsi/ },
+  "a window that is none": {
+    words: run("--virtio-mmio", "4K@x:1", "good.img"),
+    says: /"x" is no base \(expected <size>@/,
+  },
+  "a window over the memory": {
+    words: run("--machine", "riscv-virt", "--virtio-mmio", "4K@0x80000000:9", "good.img"),
+    says: /virtio-mmio window at 0x80000000 overlaps the memory of riscv-virt/,
+  },
+  "a window of QEMU's": {
+    words: run("--machine", "pc", "--platform", "qemu", "--virtio-mmio", "4K@0x20000000:9", "good.img"),
+    says: /--virtio-mmio goes with --platform embedded/,
+  },
+  "an unknown face": { words: run("--os", "beos", "good.img"), says: /beos.*xv6/ },
+  "a face on a machine that does not fit": {
+    words: run("--os", "xv6", "--machine", "pc", "good.img"),
+    says: /--os xv6 does not fit pc, which has no virtio-mmio windows: leave out --machine/,
+  },
+  "a face with another device": {
+    words: run("--os", "xv6", "--device", "scsi", "good.img"),
+    says: /drives virtio-blk/,
+  },
+  "a face with two images": { words: run("--os", "xv6", "good.img", "good2.img"), says: /xv6 takes 1 image, and 2/ },
+  "a profile without a face": {
+    words: run("--profile", "strict", "good.img"),
+    says: /--profile is a face's: say --os too/,
+  },
+  "an unknown profile": { words: run("--os", "xv6", "--profile", "x", "good.img"), says: /x.*strict, extended/ },
+  "--ls without a face": {
+    words: run("good.img", "--ls", "/"),
+    says: /need a face that reads a file system: say --os xv6/,
+  },
+  "--ls and --cat": {
+    words: run("--os", "xv6", "good.img", "--ls", "/", "--cat", "/x"),
+    says: /say either --ls or --cat/,
+  },
+  "--cat and --json": { words: run("--os", "xv6", "good.img", "--json", "--cat", "/x"), says: /leave out --json/ },
+  "a file system that is none": {
+    ...{ words: run("--os", "xv6", "good.img", "--ls", "/"), says: /xv6/, status: 1 },
+  },
+  "serve without a place": { words: ["serve", "good.img"], says: /say where front ends come to: --socket PATH/ },
+  "serve at two places": { words: ["serve", "good.img", "--socket", "s", "--fd", "3"], says: /say one of --socket/ },
+  "serve without an image": { words: ["serve", "--socket", "s"], says: /no image: say which one to serve/ },
+  "two images on virtio-blk": {
+    words: ["serve", "good.img", "good2.img", "--socket", "s"],
+    says: /virtio-blk is one disk, and 2 images were given: say --device scsi/,
+  },
+  "a missing image to serve": { words: ["serve", "none.img", "--socket", "s"], says: /none\.img does not exist/ },
+  "a socket in a missing folder": {
+    words: ["serve", "good.img", "--socket", "no/s"],
+    says: /no\/s: there is no folder no: make it first/,
+  },
+  "a socket path of 200 bytes": {
+    words: ["serve", "good.img", "--socket", "s".repeat(200)],
+    says: /1 to 107 bytes, not 200/,
+  },
+  "a socket path that is a file": {
+    words: ["serve", "good.img", "--socket", "small.img"],
+    says: /small\.img exists and is no socket: give another path/,
+  },
+  "a descriptor that is no socket": { words: ["serve", "good.img", "--fd", "0"], says: /descriptor 0 is no socket/ },
+  "a control socket for virtio-blk": {
+    words: ["serve", "good.img", "--socket", "s", "--control", "c"],
+    says: /--control adds and removes units: it goes with --device scsi/,
+  },
+  "a control socket that is a file": {
+    words: ["serve", "--device", "scsi", "good.img", "--socket", "s", "--control", "small.img"],
+    says: /small\.img exists and is no socket/,
+  },
+  "a folder for reservations that is not there": {
+    words: ["serve", "--device", "scsi", "good.img", "--socket", "s", "--reservations", "no"],
+    says: /there is no folder no: make it first/,
+  },
+  "two units in one place to serve": {
+    words: ["serve", "--device", "scsi", "good.img", "good2.img,target=0", "--socket", "s"],
+    says: /are both at target 0 lun 0/,
+  },
+  "too many queues": { words: ["serve", "good.img", "--socket", "s", "--queues", "65"], says: /--queues.*within 1…64/ },
+  "a QEMU line without a path": { words: ["serve", "--print-qemu"], says: /say --socket PATH/ },
+  "attach without a socket": { words: ["attach", "info"], says: /required option '--socket <path>'/ },
+  "attach to nobody": { words: ["attach", "--socket", "s", "info"], says: /no back end at s/, status: 1 },
+  "attach to a file": {
+    words: ["attach", "--socket", "good.img", "info"],
+    says: /no back end at good\.img/,
+    status: 1,
+  },
+  "an unknown action": { words: ["attach", "--socket", "s", "format"], says: /info, read, write, verify, bench/ },
+  "a write of nothing": { words: ["attach", "--socket", "s", "write"], says: /write what\? say --input FILE/ },
+  "a depth of 0": { words: ["attach", "--socket", "s", "bench", "--depth", "0"], says: /--depth.*within 1…1024/ },
+  "a block size that is no number": {
+    words: ["attach", "--socket", "s", "bench", "--block-size", "4x"],
+    says: /--block-size.*within 512…16777216, such as 4k/,
+  },
+  "no seconds": { words: ["attach", "--socket", "s", "bench", "--seconds", "0"], says: /--seconds.*within 0\.1…86400/ },
+  "an unknown load": {
+    words: ["attach", "--socket", "s", "bench", "--op", "trim"],
+    says: /read, write, randread, randwrite/,
+  },
   "an empty image argument": { words: run(""), says: /names no image/ },
   "an unknown machine": { words: run("--machine", "amiga500"), says: /amiga500.*amigaone, pegasos2, pc/ },
   "an unknown platform": { words: run("--platform", "bochs"), says: /bochs.*embedded, qemu/ },

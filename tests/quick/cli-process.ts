@@ -29,8 +29,12 @@ export class CliFolder {
   readonly path = mkdtempSync(join(tmpdir(), "cli-test-"));
   readonly #temporary = mkdtempSync(join(tmpdir(), "cli-temp-"));
 
+  readonly #children = new Set<ChildProcess>();
+
   constructor(context: TestContext) {
     context.after(() => {
+      // Those of a test that failed half-way.
+      for (const child of this.#children) child.kill("SIGKILL");
       rmSync(this.path, { recursive: true, force: true });
       rmSync(this.#temporary, { recursive: true, force: true });
     });
@@ -48,6 +52,8 @@ export class CliFolder {
   start(words: readonly string[], environment: Readonly<Record<string, string>> = {}): CliRun {
     const env = { ...process.env, TMPDIR: this.#temporary, ...environment };
     const child = spawn(process.execPath, [main, ...words], { cwd: this.path, env, stdio: ["ignore", "pipe", "pipe"] });
+    this.#children.add(child);
+    child.once("exit", () => this.#children.delete(child));
     const output = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name]?.setEncoding("utf8").on("data", (text: string) => {
