@@ -124,6 +124,10 @@ taken:
 export const setUp: readonly SequenceStep[] = [
   { do: "write", register: "ISTAT", value: 0x40 },
   { do: "write", register: "ISTAT", value: 0 },
+  // fs-uae's reset leaves these.
+  ...(["CTEST0", "CTEST3", "CTEST6", "CTEST7", "CTEST8", "DWT", "LCRC"] as const).map(
+    (register) => ({ do: "write", register, value: 0 }) as const,
+  ),
   { do: "write", register: "SCNTL0", value: 0xcc },
   { do: "write", register: "SCNTL1", value: 0x20 },
   { do: "write", register: "SCID", value: 0x80 },

@@ -67,12 +67,15 @@ export const fsUaeFaults = {
 /** All of them, for {@link compareOn}. */
 export const fsUaeMasks: readonly NamedMask[] = Object.values(fsUaeFaults);
 
-/** For ISTAT between a reset and the first read of DSTAT only: DFE counts as a cause there. */
-export const fsUaeMaskAfterReset: NamedMask = {
-  name: "DIP is set after a reset until DSTAT is read",
-  what: ["ISTAT"],
-  bits: 0x01,
-};
+/** For what is read between a chip reset and the first write or read of DSTAT only. */
+export const fsUaeMasksAfterReset: readonly NamedMask[] = [
+  // DFE counts as a cause there.
+  { name: "DIP is set after a reset until DSTAT is read", what: ["ISTAT"], bits: 0x01 },
+  {
+    name: "a reset leaves CTEST0, CTEST3, CTEST6, CTEST7, CTEST8, DWT, LCRC and SFBR",
+    what: ["CTEST0", "CTEST3", "CTEST6", "CTEST7", "CTEST8", "DWT", "LCRC"],
+  },
+];
 
 /**
  * What ends the emulator and so must not be in a sequence for it: it takes these for its own faults.
