@@ -16,4 +16,5 @@ export * from "./restless-memory.js";
 export * from "./seeded-random.js";
 export * from "./slow-store.js";
 export * from "./split-pair.js";
+export * from "./storport-loopback.js";
 export * from "./xv6-mkfs.js";

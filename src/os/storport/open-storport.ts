@@ -98,7 +98,10 @@ export class StorportDisk {
 
   /** INQUIRY, serial number, capacity, write protection: what Windows asks of a disk. @throws SrbError */
   async discover(): Promise<StorportUnit> {
-    const inquiry = parseInquiry(await this.#ask(cdb.inquiry(36), 36));
+    const data = await this.#ask(cdb.inquiry(36), 36);
+    // The driver of 2010 says that there is nothing behind byte 4, and Windows reads it all the same.
+    if (data.length === 36 && data[4] < 31) data[4] = 31;
+    const inquiry = parseInquiry(data);
     if (inquiry === undefined) throw new DeviceError("the disk's INQUIRY data cannot be read");
     const serialPage = await this.#askIfKnown(cdb.inquiry(255, 0x80), 255);
     const long = await this.#askIfKnown(cdb.readCapacity16(), 32);
