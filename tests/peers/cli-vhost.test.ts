@@ -36,7 +36,7 @@ function sleepingFirmware(board: string): Uint8Array {
   const image = new DataView(new ArrayBuffer(0x8_0000));
   // HID0 = nap; MSR[POW] = 1; and the same again.
   const code = [0x3c60_0040, 0x7c70_fba6, 0x7c80_00a6, 0x6484_0004, 0x7c80_0124, 0x4bff_fff0];
-  code.forEach((word, index) => image.setUint32(0x100 + 4 * index, word));
+  for (const [index, word] of code.entries()) image.setUint32(0x100 + 4 * index, word);
   return new Uint8Array(image.buffer);
 }
 

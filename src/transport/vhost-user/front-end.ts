@@ -228,8 +228,13 @@ export class VhostUserTransport implements DriverTransport {
   #remoteConfig(offset: number, width: number): DataView {
     if (!this.#channel.has(ProtocolFeature.CONFIG) || offset + width > maxConfigSize)
       return new DataView(new ArrayBuffer(0));
-    const bytes = this.#whileThere(() => this.#channel.readConfig(offset, width)) ?? new Uint8Array(0);
-    return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    // Always from the start: libvhost-user, and so QEMU's storage daemon, takes no notice of the offset.
+    const bytes = this.#whileThere(() => this.#channel.readConfig(0, offset + width)) ?? new Uint8Array(0);
+    return new DataView(
+      bytes.buffer,
+      bytes.byteOffset + Math.min(offset, bytes.byteLength),
+      Math.max(0, bytes.byteLength - offset),
+    );
   }
 
   #configChanged(): void {
