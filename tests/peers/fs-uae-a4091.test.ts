@@ -122,6 +122,36 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.equal(machine.waitForInterrupt(chipBase, 50), undefined);
   });
 
+  test("22: INT2 is pulled while a cause is pending that is enabled, drops when it is read, and idle delivers it", async () => {
+    const interrupt = (enabled: number) =>
+      runSequence(
+        [
+          ...setUp,
+          { do: "write", register: "DIEN", value: enabled },
+          { do: "words", address: places.script, words: scriptWords("INT 5") },
+          { do: "start", address: places.script },
+          { do: "wait" },
+        ],
+        theirs(machine),
+      );
+    await interrupt(0);
+    assert.equal(machine.readInterruptLine(), false, "DIEN gates the line, not the cause");
+    await interrupt(0x04);
+    assert.equal(machine.readInterruptLine(), true);
+    assert.equal(machine.readInterruptLine(), true, "it is a level");
+    let delivered = 0;
+    const stop = machine.attachInterrupt(() => {
+      delivered++;
+      machine.memorySpace.read32(chipBase + 0x0c);
+    });
+    await machine.idle(1000);
+    assert.equal(delivered, 1);
+    assert.equal(machine.readInterruptLine(), false);
+    await machine.idle(20);
+    assert.equal(delivered, 1);
+    stop();
+  });
+
   const script = (source: string) =>
     runSequence(
       [

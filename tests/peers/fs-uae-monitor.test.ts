@@ -1,5 +1,7 @@
 /** The monitor in a real fs-uae: accesses, transfers, exceptions, waiting, and how the machine ends. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -235,6 +237,27 @@ test("an fs-uae that hangs is given up after the time limit", { skip: noFsUae },
   }, /did not answer read 0x00040000 within 2000 ms/);
   await machine.close();
   assert.ok(!isAlive(machine.pid));
+});
+
+test("when our process is killed, fs-uae ends and its folder goes", { skip: noFsUae }, async () => {
+  const module_ = new URL("../../src/platform/fs-uae/index.js", import.meta.url).href;
+  const source = `
+    const { startFsUaeMachine } = await import(${JSON.stringify(module_)});
+    const { pid, folder } = await startFsUaeMachine();
+    console.log(JSON.stringify({ pid, folder }));
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", source], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = await once(child.stdout, "data");
+  const { pid, folder } = JSON.parse(String(line)) as { pid: number; folder: string };
+  assert.ok(isAlive(pid) && existsSync(folder));
+  child.kill("SIGKILL");
+  const end = performance.now() + 5000;
+  while ((isAlive(pid) || existsSync(folder)) && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(!isAlive(pid) && !existsSync(folder));
 });
 
 test("what cannot be started says why in one line", { skip: noFsUae }, async () => {

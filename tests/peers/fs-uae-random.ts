@@ -32,8 +32,8 @@ const Operation = { toRegister: 5, toSfbr: 6, modify: 7 } as const;
 const registers = [0x34, 0x35, 0x36, 0x37, 0x3a] as const;
 
 /**
- * Register moves with every operator, memory moves within `data` (256 bytes), carry, and forward jumps, calls and
- * returns on carry and data. Ends with INT, wherever it goes. SFBR is put where it can be seen first.
+ * Register moves with every operator, memory moves within `data` (256 bytes), carry, and forward jumps and calls on
+ * carry and data. Ends with INT, wherever it goes, after putting SFBR where it can be seen.
  */
 export function randomScript(random: Random, address: number, data: number): Uint32Array {
   const length = 4 + random.below(28);
@@ -55,7 +55,7 @@ export function randomScript(random: Random, address: number, data: number): Uin
   return Uint32Array.from(
     instructions.flatMap((words, index) => {
       if (words[1] !== forward) return words;
-      // Somewhere ahead of it, at most at the end; calls come back because RETURN is only in front of it.
+      // Somewhere ahead of it, at most at the end.
       const ahead = starts.slice(index + 1).filter((start) => start <= end);
       const target = ahead[random.below(ahead.length)];
       const isRelative = (words[0] & 0x0080_0000) !== 0;

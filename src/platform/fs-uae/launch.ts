@@ -25,7 +25,7 @@ export interface FsUaeOptions {
   readonly boardRom?: Uint8Array;
   /** An fs-uae to use instead of the one in PATH. */
   readonly path?: string;
-  /** Limit for the start and for each of the monitor's answers, milliseconds; default 10 000. */
+  /** Limit for the start and for each of the monitor's answers, milliseconds; default 20 000. */
   readonly timeout?: number;
   /** The machine's time runs as fast as the host can. Default true; false is a real machine's speed. */
   readonly fast?: boolean;
@@ -50,7 +50,7 @@ export interface FsUaeProcess {
  */
 export async function launchFsUae(options: FsUaeOptions = {}): Promise<FsUaeProcess> {
   const program = findFsUae(options.path);
-  const timeout = options.timeout ?? 10_000;
+  const timeout = options.timeout ?? 20_000;
   const folder = mkdtempSync(join(tmpdir(), "ringside-fs-uae-"));
   /** What to undo, last first, when the start fails. */
   const undo: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];

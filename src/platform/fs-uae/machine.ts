@@ -1,12 +1,13 @@
 /**
  * An Amiga that fs-uae is, as drivers see a machine. Its processor does our register accesses one by one, its memory is
- * mirrored, and nothing tells us of interrupts: drivers look at ISTAT, the one register that may be read at any time,
- * or let the processor wait ({@link MonitorClient.poll}).
+ * mirrored, and nothing tells us of interrupts: who waits lets the machine look at its INT2 line
+ * ({@link FsUaeMachine.idle}), or lets the processor wait for a register ({@link MonitorClient.poll}).
  */
 import type { RegisterWindow } from "../../bytes/index.js";
 import type { GuestMemory } from "../../memory/index.js";
 import { a4091Layout, hostOffset, Istat, Reg } from "../../ncr53c710/index.js";
 import { ConfigRegister, partnerOffset, readIdentity, type ZorroIdentity, zorroConfigArea } from "../../zorro/index.js";
+import { Custom, customBase } from "./custom-chips.js";
 import { FsUaeError } from "./fs-uae-error.js";
 import { type FsUaeOptions, type FsUaeProcess, launchFsUae } from "./launch.js";
 import { MirrorMemory } from "./mirror-memory.js";
@@ -18,6 +19,11 @@ export interface FsUaeMachineOptions extends FsUaeOptions {
   /** Bytes of chip memory that are mirrored for drivers; up to 0x1F0000. Default 1 MiB. */
   readonly memorySize?: number;
 }
+
+/** The interrupt request that INT2 makes. */
+const portsRequest = 0x0008;
+/** {@link FsUaeMachine.idle} looks this often. Milliseconds. */
+const idleNap = 1;
 
 const chipMemoryEnd = 0x20_0000;
 const defaultMemorySize = 0x10_0000;
@@ -54,6 +60,7 @@ export class FsUaeMachine {
   readonly memory: GuestMemory;
   readonly dma: MirrorMemory;
   readonly #process: FsUaeProcess;
+  readonly #handlers = new Set<() => void>();
 
   /** Use {@link startFsUaeMachine}. */
   constructor(process: FsUaeProcess, memorySize: number) {
@@ -115,6 +122,35 @@ export class FsUaeMachine {
     const causes = Istat.Dip | Istat.Sip;
     const { value, matched } = this.monitor.poll(chip + hostOffset(Reg.ISTAT), 1, causes, 0, lines);
     return matched ? value : undefined;
+  }
+
+  /**
+   * Whether a board pulls INT2 now. Paula keeps a request that was made: it is taken back first, and comes again while
+   * the line is pulled. Two round trips.
+   */
+  readInterruptLine(): boolean {
+    this.memorySpace.write16(customBase + Custom.Intreq, portsRequest);
+    return (this.memorySpace.read16(customBase + Custom.Intreqr) & portsRequest) !== 0;
+  }
+
+  /** Calls `handler` from {@link FsUaeMachine.idle} while INT2 is pulled. Returns the way to stop. */
+  attachInterrupt(handler: () => void): () => void {
+    this.#handlers.add(handler);
+    return () => this.#handlers.delete(handler);
+  }
+
+  /** Waits up to `milliseconds`, which the machine runs anyway; resolves earlier when an interrupt was delivered. */
+  async idle(milliseconds: number): Promise<void> {
+    const end = performance.now() + milliseconds;
+    for (;;) {
+      if (this.#handlers.size > 0 && this.readInterruptLine()) {
+        for (const handler of [...this.#handlers]) handler();
+        return;
+      }
+      const left = end - performance.now();
+      if (left <= 0) return;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(idleNap, left)));
+    }
   }
 
   /** The registers of the board at `base`. */

@@ -16,7 +16,7 @@ export interface MonitorLine {
 
 /** How a client behaves. */
 export interface MonitorClientOptions {
-  /** How long the monitor may take for one answer. Default 10 000 ms. */
+  /** How long the monitor may take for one answer. Default 20 000 ms. */
   readonly timeout?: number;
   /** What to add to an error: the emulator's last words. */
   readonly lastWords?: () => string;
@@ -61,6 +61,8 @@ export class MonitorClient {
   #base = -1;
   /** Page of the last access: a second one near it makes it the base. */
   #lastPage = -1;
+  /** Bytes of an answer that is not complete yet. */
+  #kept = 0;
   #roundTrips = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
@@ -68,7 +70,7 @@ export class MonitorClient {
 
   constructor(line: MonitorLine, options: MonitorClientOptions = {}) {
     this.#line = line;
-    this.#timeout = options.timeout ?? 10_000;
+    this.#timeout = options.timeout ?? 20_000;
     this.#lastWords = options.lastWords ?? (() => "");
   }
 
@@ -311,9 +313,6 @@ export class MonitorClient {
     }
     this.#kept = 0;
   }
-
-  /** Bytes of the greeting that have come. */
-  #kept = 0;
 
   #checkGreeting(at: number): void {
     const words = String.fromCharCode(...this.#in.subarray(at, at + monitorGreeting.length));
