@@ -20,6 +20,7 @@ export interface FsUaeDisk {
 
 /** Boards that fs-uae can be, with the processor that they need to reach Zorro III. */
 export const fsUaeModels = { a3000: "A3000", a4000: "A4000/040" } as const;
+/** A board of {@link fsUaeModels}. */
 export type FsUaeModel = keyof typeof fsUaeModels;
 
 /** What goes into the configuration. */

@@ -16,6 +16,7 @@ export interface Operand {
 
 /** Conditions of Bcc. */
 export const Condition = { always: 0, hi: 2, ls: 3, cc: 4, cs: 5, ne: 6, eq: 7, pl: 10, mi: 11 } as const;
+/** A condition of {@link Condition}. */
 export type ConditionName = keyof typeof Condition;
 
 const words = (value: number): readonly number[] => [(value >>> 16) & 0xffff, value & 0xffff];
