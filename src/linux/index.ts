@@ -3,6 +3,7 @@ export * from "./descriptor-passing.js";
 export * from "./event-descriptor.js";
 export * from "./event-loop.js";
 export * from "./file-facts.js";
+export * from "./file-flags.js";
 export * from "./file-locks.js";
 export * from "./io-uring.js";
 export * from "./libc.js";

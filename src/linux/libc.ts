@@ -7,7 +7,11 @@ import { createRequire } from "node:module";
 /** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
 // biome-ignore format: the reason belongs to both uses of any
 // biome-ignore lint/suspicious/noExplicitAny: what a C function takes and gives is known by its prototype only
-export type CFunction = (...args: any[]) => any;
+export type CFunction = ((...args: any[]) => any) & {
+  /** The same in a thread of Node's pool; the last argument is called with an error or null, and the result. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  async(...args: any[]): void;
+};
 
 const require = createRequire(import.meta.url);
 let koffiModule: typeof import("koffi") | undefined;
@@ -24,7 +28,7 @@ export function libcFunction(prototype: string): () => CFunction {
   let bound: CFunction | undefined;
   return () => {
     library ??= koffi().load("libc.so.6");
-    bound ??= library.func(prototype);
+    bound ??= library.func(prototype) as unknown as CFunction;
     return bound;
   };
 }

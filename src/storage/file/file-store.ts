@@ -1,10 +1,11 @@
 /** A raw image file or a block device. Reads and writes go straight between the file and guest memory. */
 import { closeSync, fdatasync, readSync, writeSync } from "node:fs";
-import { PageViews, type Scatter } from "../../memory/index.js";
+import { PageViews, Scatter } from "../../memory/index.js";
 import { checkRange } from "../check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
-import type { ReadLanes } from "./read-lanes.js";
+import type { FileLanes } from "./file-lanes.js";
 import { nextData, nextHole, punchHole, type SpaceAnswer, zeroRange } from "./sparse-file.js";
+import { endedEarly, storeFailure } from "./store-failure.js";
 
 /** How a file is opened as a store. */
 export interface FileStoreOptions {
@@ -13,8 +14,8 @@ export interface FileStoreOptions {
   /** Bytes. */
   byteLength: number;
   isReadOnly: boolean;
-  /** Read what the page cache does not have without waiting for it, where memory and kernel allow. Default false. */
-  lanes?: ReadLanes | undefined;
+  /** The way for work that can be done without holding others up. The store closes it. Default none. */
+  lanes?: FileLanes | undefined;
 }
 
 /** Node takes at most 2^31 − 1 bytes a call. */
@@ -31,9 +32,9 @@ export class FileStore implements Store {
   readonly byteLength: number;
   readonly isReadOnly: boolean;
   readonly #fd: number;
-  readonly #lanes: ReadLanes | undefined;
+  readonly #lanes: FileLanes | undefined;
   #bounce: PageViews | undefined;
-  #zeros: Uint8Array | undefined;
+  #zeros: Scatter | undefined;
   #running = 0;
   #whenIdle: (() => void) | undefined;
   #flushFailure: StoreError | undefined;
@@ -73,6 +74,7 @@ export class FileStore implements Store {
   write(position: number, source: Scatter, length: number): Answer {
     this.#checkWritable();
     checkRange(this.byteLength, position, length, source);
+    if (this.#lanes?.takes(source, length)) return this.#lanes.write(position, source, length);
     if (isFragmented(source, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
       for (let done = 0; done < length; ) {
@@ -95,10 +97,11 @@ export class FileStore implements Store {
   /** Answers when the medium has it. A failure stays: after one the system may have dropped what was not written. */
   flush(): Answer {
     if (this.isReadOnly) return undefined;
+    if (this.#lanes !== undefined) return this.#flushThrough(this.#lanes);
     this.#running++;
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (error) => {
-        if (error !== null) this.#flushFailure ??= this.#failure("write", error);
+        if (error !== null) this.#flushFailure ??= this.#failure(error);
         if (this.#flushFailure !== undefined) reject(this.#flushFailure);
         else resolve();
         this.#finishOne();
@@ -106,19 +109,31 @@ export class FileStore implements Store {
     });
   }
 
+  async #flushThrough(lanes: FileLanes): Promise<void> {
+    try {
+      await lanes.sync();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.#flushFailure ??= error;
+    }
+    if (this.#flushFailure !== undefined) throw this.#flushFailure;
+  }
+
   discard(position: number, length: number): Answer {
     this.#checkWritable();
     checkRange(this.byteLength, position, length);
     if (length === 0) return undefined;
-    return this.#isDone(punchHole(this.#fd, position, length)) ? undefined : this.#writeZeros(position, length, true);
+    return this.#isDone(punchHole(this.#fd, position, length), position)
+      ? undefined
+      : this.#writeZeros(position, length, true);
   }
 
   writeZeroes(position: number, length: number, keepSpace: boolean): Answer {
     this.#checkWritable();
     checkRange(this.byteLength, position, length);
     if (length === 0) return undefined;
-    if (!keepSpace && this.#isDone(punchHole(this.#fd, position, length))) return undefined;
-    if (this.#isDone(zeroRange(this.#fd, position, length))) return undefined;
+    if (!keepSpace && this.#isDone(punchHole(this.#fd, position, length), position)) return undefined;
+    if (this.#isDone(zeroRange(this.#fd, position, length), position)) return undefined;
     return this.#writeZeros(position, length, !keepSpace);
   }
 
@@ -158,14 +173,9 @@ export class FileStore implements Store {
         count = readSync(this.#fd, bytes, offset + done, step, position + done);
       } catch (error) {
         if (errorName(error) === "EINTR") continue;
-        throw this.#failure("read", error);
+        throw storeFailure("read", this.description, errorName(error), position + done, error);
       }
-      if (count === 0) {
-        throw new StoreError(
-          "changed-size",
-          `${this.description} ends at byte ${position + done} or before, but had ${this.byteLength} bytes when opened`,
-        );
-      }
+      if (count === 0) throw endedEarly(this.description, position + done);
       done += count;
     }
   }
@@ -178,22 +188,21 @@ export class FileStore implements Store {
         done += writeSync(this.#fd, bytes, offset + done, step, position + done);
       } catch (error) {
         if (errorName(error) === "EINTR") continue;
-        throw this.#failure("write", error);
+        throw storeFailure("write", this.description, errorName(error), position + done, error);
       }
     }
   }
 
   /** The long way: zeros where there is data (everywhere, when the range shall have space). */
-  #writeZeros(position: number, length: number, skipHoles: boolean): Answer {
+  async #writeZeros(position: number, length: number, skipHoles: boolean): Promise<void> {
     const end = position + length;
-    const next = this.#writeSomeZeros(position, end, skipHoles);
-    return next < end ? this.#writeZerosInTurns(next, end, skipHoles) : undefined;
-  }
-
-  async #writeZerosInTurns(position: number, end: number, skipHoles: boolean): Promise<void> {
     this.#running++;
     try {
-      for (let at = position; at < end; at = this.#writeSomeZeros(at, end, skipHoles)) {
+      for (let at = position; at < end; ) {
+        const start = skipHoles ? nextData(this.#fd, at, end) : at;
+        const stop = Math.min(skipHoles ? nextHole(this.#fd, start, end) : end, start + zeroStep);
+        await this.#writeSomeZeros(start, stop - start);
+        at = stop;
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
     } finally {
@@ -201,21 +210,16 @@ export class FileStore implements Store {
     }
   }
 
-  /** Writes one step of zeros; returns where to go on. */
-  #writeSomeZeros(position: number, end: number, skipHoles: boolean): number {
-    const at = skipHoles ? nextData(this.#fd, position, end) : position;
-    const stop = Math.min(skipHoles ? nextHole(this.#fd, at, end) : end, at + zeroStep);
-    this.#zeros ??= new Uint8Array(zeroStep);
-    this.#writeFully(at, this.#zeros, 0, stop - at);
-    return stop;
+  #writeSomeZeros(position: number, length: number): Answer {
+    this.#zeros ??= Scatter.of(new Uint8Array(zeroStep));
+    if (this.#lanes?.takes(this.#zeros, length)) return this.#lanes.write(position, this.#zeros, length);
+    this.#writeFully(position, this.#zeros.regions[0].bytes, 0, length);
+    return undefined;
   }
 
-  #isDone(answer: SpaceAnswer): boolean {
+  #isDone(answer: SpaceAnswer, position: number): boolean {
     if (answer === "done" || answer === "refused") return answer === "done";
-    throw new StoreError(
-      answer === "EIO" ? "write" : "no-space",
-      `cannot zero a part of ${this.description} (${answer})`,
-    );
+    throw storeFailure("write", this.description, answer, position);
   }
 
   #finishOne(): void {
@@ -223,14 +227,8 @@ export class FileStore implements Store {
     if (this.#running === 0) this.#whenIdle?.();
   }
 
-  #failure(doing: "read" | "write", error: unknown): StoreError {
-    const name = errorName(error);
-    const message = `cannot ${doing} ${this.description} (${name})`;
-    if (name === "ENOSPC" || name === "EDQUOT" || name === "EFBIG") {
-      return new StoreError("no-space", message, { cause: error });
-    }
-    if (name === "EROFS" || name === "EPERM") return new StoreError("read-only", message, { cause: error });
-    return new StoreError(doing, message, { cause: error });
+  #failure(error: unknown): StoreError {
+    return storeFailure("write", this.description, errorName(error), undefined, error);
   }
 
   #checkWritable(): void {

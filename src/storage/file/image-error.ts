@@ -9,7 +9,8 @@ export type ImageErrorCode =
   | "bad-size"
   | "foreign-format"
   | "in-use"
-  | "no-locks";
+  | "no-locks"
+  | "no-direct";
 
 /** An image cannot be used as asked. The message is one line for people: what is wrong, and what to do about it. */
 export class ImageError extends Error {

@@ -1,10 +1,13 @@
 /** Opens an image for use as a disk, or says in one line why that cannot be. Never creates or changes anything. */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { setBlocking } from "../../linux/index.js";
 import { imageProbeSize, recogniseImage } from "../image-format.js";
+import { turnDirect } from "./direct-io.js";
+import { FileLanes } from "./file-lanes.js";
 import { errorName, FileStore } from "./file-store.js";
 import { ImageError } from "./image-error.js";
 import { lockImage } from "./image-lock.js";
-import { ReadLanes } from "./read-lanes.js";
+import type { SlowLane } from "./slow-lane.js";
 import { deviceSize } from "./sparse-file.js";
 
 /** How an image is opened. */
@@ -18,10 +21,13 @@ export interface OpenImageOptions {
   /** Default true. Without locks another program can change the image meanwhile. */
   lock?: boolean;
   /**
-   * Reads that would wait for the medium answer with a promise and do not hold others up; needs io_uring and memory
-   * whose address is known, otherwise it changes nothing. Default false.
+   * Work that would wait for the medium is answered with a promise and holds no other up; what the page cache can do is
+   * done straight from and to memory whose address is known. Linux only: elsewhere it changes nothing. A name chooses
+   * how waiting is done; by default io_uring, and threads where that is refused. Default false.
    */
-  lanes?: boolean;
+  lanes?: boolean | SlowLane["name"];
+  /** Go past the page cache (O_DIRECT). Linux only. Default false. */
+  direct?: boolean;
 }
 
 /**
@@ -47,12 +53,23 @@ export function openImage(path: string, options: OpenImageOptions = {}): FileSto
     if (byteLength === 0) throw new ImageError("empty", `${path} is empty; give an image of at least one block`);
     if (options.format !== "raw") checkFormat(path, fd, byteLength);
     checkSize(path, byteLength, options.blockSize ?? 512);
-    const lanes = options.lanes ? ReadLanes.open(fd, path) : undefined;
-    return new FileStore(fd, { path, byteLength, isReadOnly: readOnly, lanes });
+    return new FileStore(fd, { path, byteLength, isReadOnly: readOnly, lanes: openLanes(path, fd, options) });
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+function openLanes(path: string, fd: number, options: OpenImageOptions): FileLanes | undefined {
+  const { lanes = false, direct = false, blockSize = 512 } = options;
+  if (process.platform !== "linux") {
+    if (direct) throw new ImageError("no-direct", "there is direct I/O on Linux only; leave it out");
+    return undefined;
+  }
+  if (lanes === false && !direct) return undefined;
+  setBlocking(fd);
+  const directAlignment = direct ? turnDirect(fd, path, blockSize) : 0;
+  return new FileLanes(fd, { path, directAlignment, ...(typeof lanes === "string" ? { slowLane: lanes } : {}) });
 }
 
 function statOrThrow(path: string, stat: () => Stats): Stats {

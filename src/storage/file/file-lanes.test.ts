@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { createMemoryFile, IoUring, libcFunction, SharedMapping } from "../../linux/index.js";
+import { MemoryRegion, Scatter } from "../../memory/index.js";
+import { seededRandom } from "../../testing/index.js";
+import { StoreError } from "../store.js";
+import { ImageError } from "./image-error.js";
+import { type OpenImageOptions, openImage } from "./open-image.js";
+
+const advise = libcFunction("int posix_fadvise(int, int64_t, int64_t, int)");
+const dontNeed = 4;
+const size = 8 << 20;
+const memorySize = 4 << 20;
+
+let folder = "";
+let path = "";
+let content: Uint8Array;
+let region: MemoryRegion;
+const probe = IoUring.open(4);
+probe?.close();
+const uringOptions = probe === undefined ? { skip: "io_uring is not to be had here" } : {};
+
+before(() => {
+  // A folder in memory would have nothing to read from a medium.
+  folder = mkdtempSync(join(process.env["RINGSIDE_DISK_FOLDER"] ?? tmpdir(), "ringside-lanes-"));
+  path = join(folder, "disk.img");
+  const random = seededRandom(3);
+  content = Uint8Array.from({ length: size }, () => random.below(256));
+  writeFileSync(path, content, { flush: true });
+  const descriptor = createMemoryFile("lanes", memorySize);
+  const mapping = new SharedMapping(descriptor, memorySize);
+  closeSync(descriptor);
+  region = new MemoryRegion(0, mapping.bytes, { shared: true, nativeAddress: mapping.address });
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Makes the page cache forget a file, as far as the file system does that. */
+function forget(file = path): void {
+  const fd = openSync(file, "r");
+  advise()(fd, 0, 0, dontNeed);
+  closeSync(fd);
+}
+
+function scatterOf(pieces: readonly (readonly [offset: number, length: number])[]): Scatter {
+  const scatter = new Scatter();
+  for (const [offset, length] of pieces) scatter.push(region, offset, length);
+  return scatter;
+}
+
+/** Pieces at any place of memory, in order. */
+function randomPieces(random: ReturnType<typeof seededRandom>, most: number): [number, number][] {
+  const pieces: [number, number][] = [];
+  let offset = random.below(1000);
+  for (let piece = 1 + random.below(most); piece > 0; piece--) {
+    const length = 1 + random.below(9000);
+    pieces.push([offset, length]);
+    offset += length + random.below(300);
+  }
+  return pieces;
+}
+
+function copyOfImage(name: string): string {
+  const copy = join(folder, name);
+  writeFileSync(copy, content, { flush: true });
+  return copy;
+}
+
+const lanes: readonly (readonly [string, OpenImageOptions, { skip?: string }])[] = [
+  ["io_uring", { lanes: "io_uring" }, uringOptions],
+  ["threads", { lanes: "threads" }, {}],
+  ["io_uring, direct", { lanes: "io_uring", direct: true }, uringOptions],
+  ["threads, direct", { lanes: "threads", direct: true }, {}],
+];
+
+for (const [name, options, skip] of lanes) {
+  const grain = options.direct === true ? 512 : 1;
+
+  describe(name, skip, () => {
+    test("reads from a cold and from a warm file give the file's bytes, one piece or many", async () => {
+      const store = openImage(path, { ...options, readOnly: true });
+      const random = seededRandom(11);
+      let slow = 0;
+      for (let round = 0; round < 200; round++) {
+        if (round < 100 && round % 20 === 0) forget();
+        if (round === 100) readFileSync(path);
+        const scatter = scatterOf(randomPieces(random, 8));
+        const length = Math.ceil((1 + random.below(scatter.byteLength)) / grain) * grain;
+        if (length > scatter.byteLength) continue;
+        const position = Math.floor(random.below(size - length) / grain) * grain;
+        const answer = store.read(position, scatter, length);
+        if (answer !== undefined) slow++;
+        await answer;
+        assert.deepEqual(scatter.toBytes().subarray(0, length), content.subarray(position, position + length));
+      }
+      if (grain === 1) assert.ok(slow <= 110, `what is cached answers at once: ${slow} of 200 did not`);
+      await store.close();
+    });
+
+    test("writes to a cold and to a warm file change their bytes and no others", async () => {
+      const copy = copyOfImage("written.img");
+      const expected = content.slice();
+      const store = openImage(copy, options);
+      const random = seededRandom(12);
+      for (let round = 0; round < 150; round++) {
+        if (round % 20 === 0) {
+          await store.flush();
+          forget(copy);
+        }
+        const scatter = scatterOf(randomPieces(random, 8));
+        scatter.fill(round);
+        const length = Math.floor(scatter.byteLength / grain) * grain;
+        if (length === 0) continue;
+        const position = Math.floor(random.below(size - length) / grain) * grain;
+        const answer = store.write(position, scatter, length);
+        expected.fill(round, position, position + length);
+        await answer;
+      }
+      await store.flush();
+      await store.close();
+      assert.ok(Buffer.from(expected).equals(readFileSync(copy)));
+    });
+
+    test("memory without a known address is used too, and more pieces than a system call takes", async () => {
+      const copy = copyOfImage("plain.img");
+      const store = openImage(copy, options);
+      const bytes = new Uint8Array(4096);
+      await store.read(8192, Scatter.of(bytes), 4096);
+      assert.deepEqual(bytes, content.subarray(8192, 8192 + 4096));
+      await store.write(16384, Scatter.of(bytes), 4096);
+      const many = scatterOf(Array.from({ length: 512 }, (_, index) => [index * 20, 16] as const));
+      await store.read(16384, many, 8192);
+      assert.deepEqual(many.toBytes().subarray(0, 4096), bytes);
+      assert.deepEqual(many.toBytes().subarray(4096), content.subarray(20480, 24576));
+      await store.close();
+    });
+
+    test("many slow reads are under way at once, more than there are places", async () => {
+      const store = openImage(path, { ...options, readOnly: true });
+      forget();
+      const reads = Array.from({ length: 700 }, (_, index) => {
+        const position = (index * 10_007 * 512) % (size - 4096);
+        const scatter = scatterOf([[index * 4100, 4096]]);
+        return { position, scatter, answer: store.read(position, scatter, 4096) };
+      });
+      await Promise.all(reads.map(({ answer }) => answer));
+      for (const { position, scatter } of reads) {
+        assert.deepEqual(scatter.toBytes(), content.subarray(position, position + 4096));
+      }
+      await store.close();
+    });
+
+    test("closing waits for what is under way", async () => {
+      const store = openImage(path, { ...options, readOnly: true });
+      forget();
+      const scatter = scatterOf([[0, 65536]]);
+      const answer = store.read(1 << 20, scatter, 65536);
+      const closed = store.close();
+      await answer;
+      await closed;
+      assert.deepEqual(scatter.toBytes(), content.subarray(1 << 20, (1 << 20) + 65536));
+    });
+
+    test("a file that became shorter is an error of the request that says where, not the end of the process", async () => {
+      const short = copyOfImage("short.img");
+      const store = openImage(short, { ...options, readOnly: true, lock: false });
+      truncateSync(short, 513 * 1024);
+      await assert.rejects(
+        async () => store.read(512 * 1024, scatterOf([[0, 4096]]), 4096),
+        (error) => error instanceof StoreError && error.code === "changed-size" && error.position === 513 * 1024,
+      );
+      await store.close();
+    });
+
+    test("memory that is taken back while a read waits for its turn is not written to", async () => {
+      const store = openImage(path, { ...options, readOnly: true });
+      forget();
+      const reads = Array.from({ length: 400 }, (_, index) => {
+        const scatter = scatterOf([[0, 4096]]);
+        return { scatter, answer: store.read(((index * 9973) % 2000) * 4096, scatter, 4096) };
+      });
+      for (const { scatter } of reads) scatter.clear();
+      const ends = await Promise.allSettled(reads.map(({ answer }) => answer));
+      assert.equal(ends.length, 400);
+      await store.close();
+    });
+  });
+}
+
+test("zeros go to the medium directly too, where the file system cannot zero a range", async () => {
+  const copy = copyOfImage("zeros.img");
+  const store = openImage(copy, { lanes: true, direct: true });
+  await store.writeZeroes(512 * 3, 512 * 5000, true);
+  await store.flush();
+  await store.close();
+  const expected = content.slice().fill(0, 512 * 3, 512 * 5003);
+  assert.ok(Buffer.from(expected).equals(readFileSync(copy)));
+});
+
+test("direct I/O is refused in one line where there is none", () => {
+  assert.throws(
+    () => openImage("/proc/self/exe", { direct: true, readOnly: true, blockSize: 1, format: "raw", lock: false }),
+    (error) => error instanceof ImageError && error.code === "no-direct" && !error.message.includes("\n"),
+  );
+});

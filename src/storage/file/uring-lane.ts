@@ -1,0 +1,70 @@
+/** The slow lane through io_uring: all operations of a turn of the event loop in one system call. */
+import {
+  closeDescriptor,
+  createEventDescriptor,
+  fsyncDataOnly,
+  IoUring,
+  UringOperation,
+  type Watch,
+  watchEvent,
+} from "../../linux/index.js";
+import { type SlowEnded, type SlowLane, SlowOperation } from "./slow-lane.js";
+
+export class UringLane implements SlowLane {
+  readonly name = "io_uring";
+  readonly #fd: number;
+  readonly #ring: IoUring;
+  readonly #wakeUp: number;
+  readonly #watch: Watch;
+  readonly #ended: SlowEnded;
+  #isSubmitting = false;
+
+  private constructor(fd: number, ring: IoUring, wakeUp: number, ended: SlowEnded) {
+    this.#fd = fd;
+    this.#ring = ring;
+    this.#wakeUp = wakeUp;
+    this.#ended = ended;
+    ring.notifyThrough(wakeUp);
+    this.#watch = watchEvent(wakeUp, () => this.#ring.reap(this.#ended));
+  }
+
+  /** A lane of up to `depth` operations; undefined where io_uring is missing or forbidden. */
+  static open(fd: number, depth: number, ended: SlowEnded): UringLane | undefined {
+    const ring = IoUring.open(depth);
+    if (ring === undefined) return undefined;
+    const wakeUp = createEventDescriptor();
+    try {
+      return new UringLane(fd, ring, wakeUp, ended);
+    } catch (error) {
+      ring.close();
+      closeDescriptor(wakeUp);
+      throw error;
+    }
+  }
+
+  begin(operation: SlowOperation, position: number, address: number, vectors: number, slot: number): void {
+    const ring = this.#ring;
+    for (;;) {
+      if (operation === SlowOperation.Sync) {
+        if (ring.prepare(UringOperation.Fsync, this.#fd, 0, 0, 0, fsyncDataOnly, slot)) break;
+      } else {
+        const code = operation === SlowOperation.Read ? UringOperation.ReadVector : UringOperation.WriteVector;
+        if (ring.prepare(code, this.#fd, position, address, vectors, 0, slot)) break;
+      }
+      ring.submit();
+    }
+    if (this.#isSubmitting) return;
+    this.#isSubmitting = true;
+    queueMicrotask(() => {
+      this.#isSubmitting = false;
+      ring.submit();
+      ring.reap(this.#ended);
+    });
+  }
+
+  close(): void {
+    this.#watch.close();
+    this.#ring.close();
+    closeDescriptor(this.#wakeUp);
+  }
+}
