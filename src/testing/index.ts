@@ -3,6 +3,7 @@ export * from "./bare-queues.js";
 export * from "./bidirectional-unit.js";
 export * from "./blk-bytes.js";
 export * from "./blk-loopback.js";
+export * from "./defect-scenario.js";
 export * from "./failing-store.js";
 export * from "./guarded-memory.js";
 export * from "./hostile-device.js";

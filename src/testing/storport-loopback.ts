@@ -1,4 +1,5 @@
 /** The Storport face over our own virtio-blk device, in one process; buffers are copied and poisoned. */
+import { type RegisterWindow, readRegister, windowOf, writeRegister } from "../bytes/index.js";
 import { findVirtioAdapters, type Machine, pc } from "../machine/index.js";
 import { MemoryRegion, Scatter } from "../memory/index.js";
 import type { FaultHook } from "../observe/index.js";
@@ -33,6 +34,8 @@ export interface StorportBay {
   readonly adapter: StorportAdapter & { readonly fn: PciFunctionHandle };
   readonly dma: PoisoningDma | undefined;
   readonly store: Store;
+  /** Pulls the adapter out of its slot: its registers read all ones from now on. */
+  pull(): void;
   /** What the disk holds. */
   stored(offset: number, length: number): Promise<Uint8Array>;
   unplug(): Promise<void>;
@@ -51,10 +54,18 @@ export function plugStorportBay(options: StorportLoopOptions = {}): StorportBay 
   const store = options.store ?? new MemoryStore(1 << 20);
   const embedded = new EmbeddedMachine(pc, { ramSize, observer });
   const dma = poison ? new PoisoningDma(embedded.dma, {}) : undefined;
+  let isPulled = false;
+  const pullable = (window: RegisterWindow) =>
+    windowOf(
+      (offset, width) => (isPulled ? 2 ** (8 * width) - 1 : readRegister(window, offset, width)),
+      (offset, width, value) => {
+        if (!isPulled) writeRegister(window, offset, width, value);
+      },
+    );
   const machine: Machine = {
     board: pc,
-    memorySpace: embedded.memorySpace,
-    portSpace: embedded.portSpace,
+    memorySpace: pullable(embedded.memorySpace),
+    portSpace: embedded.portSpace && pullable(embedded.portSpace),
     memory: embedded.memory,
     dma: dma ?? embedded.dma,
     interrupts: embedded.interrupts,
@@ -72,6 +83,9 @@ export function plugStorportBay(options: StorportLoopOptions = {}): StorportBay 
     adapter,
     dma,
     store,
+    pull() {
+      isPulled = true;
+    },
     async stored(offset, length) {
       const region = new MemoryRegion(0, new Uint8Array(length));
       const target = new Scatter();

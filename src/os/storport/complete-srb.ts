@@ -10,7 +10,7 @@ const checkCondition = 2;
 const inquiry = 0x12;
 const reportLuns = 0xa0;
 
-/** Ends an SRB. What failed moved nothing. */
+/** Ends an SRB. What failed moved nothing; what was busy comes again as it is. */
 export function completeSrb(extension: AdapterExtension, srb: Srb, status: number): void {
   if (status === SrbStatus.Success && extension.attention !== undefined && takesAttention(srb)) {
     const { attention } = extension;
@@ -19,7 +19,7 @@ export function completeSrb(extension: AdapterExtension, srb: Srb, status: numbe
     return;
   }
   srb.status = status;
-  if (status !== SrbStatus.Success) srb.dataLength = 0;
+  if (status !== SrbStatus.Success && status !== SrbStatus.Busy) srb.dataLength = 0;
   extension.port.requestComplete(srb);
 }
 

@@ -28,8 +28,10 @@ export interface LimitFacts {
 }
 
 /** MAX_PHYS_SEGMENTS of 2010: pages of a request and one more, for a buffer that starts inside a page. */
+const seedSegments = 17;
 const seedBreaks = 16;
 const seedDumpBreaks = 8;
+const currentSegments = 513;
 const currentBreaks = 512;
 const currentDumpBreaks = 16;
 
@@ -37,16 +39,21 @@ const currentDumpBreaks = 16;
 export function seedLimits({ queueSize, dump = false, segMax, sizeMax }: LimitFacts): PortLimits {
   const wanted = dump ? seedDumpBreaks : seedBreaks;
   const depth = Math.max(1, Math.floor(queueSize / wanted) - 1);
-  const most = segMax === undefined ? wanted : segmentBreaks(segMax, sizeMax ?? pageSize);
-  const breaks = Math.min(wanted, most);
+  const segments = Math.min(segMax || seedSegments, seedSegments);
+  const segmentSize = sizeMax || pageSize;
+  const breaks = Math.min(wanted, segmentBreaks(segments, segmentSize));
   return breaks < 1
-    ? singleSegment(segMax ?? 1, sizeMax ?? pageSize, depth)
+    ? singleSegment(segments, segmentSize, depth)
     : { breaks, maximumTransferLength: breaks * pageSize, physicalBreaks: breaks, depth };
 }
 
 /** The driver of today. */
 export function currentLimits(facts: LimitFacts): PortLimits {
-  const { queueSize, dump = false, segMax = 0, sizeMax = pageSize } = facts;
+  const { queueSize, dump = false } = facts;
+  const sizeMax = facts.sizeMax || pageSize;
+  // The driver's own table bounds pieces too, which are more than pages when segments are small.
+  const told = facts.segMax || (facts.sizeMax ? currentSegments : 0);
+  const segMax = Math.min(told, currentSegments);
   const indirect = facts.indirect === true && !dump;
   let breaks = dump ? currentDumpBreaks : currentBreaks;
   let depth = queueSize;
@@ -54,8 +61,9 @@ export function currentLimits(facts: LimitFacts): PortLimits {
     breaks = Math.max(currentDumpBreaks, Math.floor(queueSize / 4));
     depth = Math.max(Math.floor(queueSize / breaks) - 1, 1);
   }
-  if (segMax > 0 && sizeMax > 0) breaks = segmentBreaks(segMax, sizeMax);
-  if (breaks < 1) return singleSegment(segMax, sizeMax, depth);
+  if (facts.segMax) breaks = segmentBreaks(segMax, sizeMax);
+  else if (segMax > 0) breaks = Math.min(breaks, segmentBreaks(segMax, sizeMax));
+  if (breaks < 1) return singleSegment(Math.max(segMax, 1), sizeMax, depth);
   return { breaks, maximumTransferLength: breaks * pageSize, physicalBreaks: breaks + 1, depth };
 }
 

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cdb } from "../../scsi/index.js";
-import { TraceLevel } from "./index.js";
-import { PnpAction, SrbFunction, SrbStatus, sendSrb } from "./index.js";
 import { openStorportLoop as openLoop, diskPattern as pattern } from "../../testing/index.js";
+import { PnpAction, SrbFunction, SrbStatus, sendSrb, TraceLevel } from "./index.js";
 
 const places = [
   { profile: "seed", flavour: "legacy", interrupts: "line", mode: "line" },
