@@ -75,7 +75,7 @@ export function whyNoGuest(architecture: GuestArchitecture = "amd64"): string | 
   if (!existsSync(join(folder, "vmlinuz")))
     return `no Linux kernel for ${architecture} in .peers: run .ci/install-peers`;
   if (!existsSync(busybox)) return "busybox-static is not installed";
-  if (program(qemu) === undefined) return `${qemu} is not installed`;
+  if (findProgram(qemu) === undefined) return `${qemu} is not installed`;
   return undefined;
 }
 
@@ -206,7 +206,7 @@ function firstFileSystem(options: GuestOptions): ArchiveEntry[] {
   add("bin/busybox", entryMode.program, readFileSync(kind.busybox));
   add("bin/sh", entryMode.link, text("busybox"));
   for (const name of programs) {
-    const path = program(name);
+    const path = findProgram(name);
     if (path === undefined) throw new Error(`${name} is not installed`);
     add(`host/${name}`, entryMode.program, readFileSync(path));
     for (const library of librariesOf(path)) add(library.slice(1), entryMode.program, readFileSync(library));
@@ -249,7 +249,8 @@ function moduleOrder(kernel: string, names: readonly string[]): string[] {
   return order;
 }
 
-function program(name: string): string | undefined {
+/** Where this machine has a program. */
+export function findProgram(name: string): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"];
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
