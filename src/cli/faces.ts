@@ -11,24 +11,29 @@ export type ProfileName = (typeof profileNames)[number];
 /** What a face is opened with. */
 export interface FaceOptions extends DriveOptions {
   readonly profile: ProfileName;
+  /** Of the driver's own messages, 0…5. */
+  readonly debugLevel: number;
+  /** Where they go. */
+  readonly com1: { write(bytes: Uint8Array): void } | undefined;
 }
 
 /** One face. */
 export interface Face {
-  /** For messages. */
-  readonly title: string;
   /** Unless `--machine` says otherwise. */
   readonly machine: string;
-  /** Adapters that it drives. */
+  /** Adapters that it drives, and where they are. */
   readonly device: DeviceKind;
+  readonly bus: "pci" | "mmio";
   /** Images that it takes. */
   readonly mostImages: number;
-  /** What the board must have that this one has not, or undefined when the face fits. */
-  readonly lacks: (board: Board) => string | undefined;
+  /** What else this board has not that the face needs. */
+  readonly lacks?: (board: Board) => string | undefined;
   /** `--ls` and `--cat` work. */
   readonly readsFiles: boolean;
-  /** The device must serve drivers that do not take VERSION_1. */
-  readonly needsTolerance: (profile: ProfileName) => boolean;
+  /** `--debug-level` and `--com1` work. */
+  readonly printsMessages: boolean;
+  /** Profiles whose driver does not take VERSION_1 and is to be served all the same. */
+  readonly tolerated: readonly ProfileName[];
   /** Loads the face. */
   readonly load: () => Promise<(machine: Machine, options: FaceOptions) => Promise<DrivenSession>>;
 }
@@ -36,13 +41,14 @@ export interface Face {
 /** Every face by its name. */
 export const faces: Readonly<Record<string, Face>> = {
   xv6: {
-    title: "xv6",
-    machine: "riscv-virt",
-    device: "blk",
-    mostImages: 1,
-    lacks: (board) => (board.mmio === undefined ? "virtio-mmio windows" : undefined),
-    readsFiles: true,
-    needsTolerance: (profile) => profile === "strict",
+    ...{ machine: "riscv-virt", device: "blk", bus: "mmio", mostImages: 1 },
+    ...{ readsFiles: true, printsMessages: false, tolerated: ["strict"] },
     load: async () => (await import("./face-xv6.js")).driveXv6,
+  },
+  storport: {
+    ...{ machine: "pc", device: "blk", bus: "pci", mostImages: Number.POSITIVE_INFINITY },
+    ...{ readsFiles: false, printsMessages: true, tolerated: [] },
+    lacks: (board) => (board.endianness === "little" ? undefined : "little-endian processor"),
+    load: async () => (await import("./face-storport.js")).driveStorport,
   },
 };

@@ -41,6 +41,7 @@ Examples:
   ringside run --machine pc --device blk disk.img other.img
   ringside run disk.img debian.iso,cd
   ringside run --os xv6 fs.img --ls /
+  ringside run --os storport --com1 messages.txt disk.img
   ringside run --json --hash disk.img,ro
   ringside run --trace=scsi disk.img 2>commands.txt
 ${exitStatuses}`;
@@ -149,6 +150,10 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     )
     .addOption(new Option("--os <face>", "work through an operating system's driver").choices(Object.keys(faces)))
     .addOption(new Option("--profile <name>", "as the face was, or as it should be (default)").choices(profileNames))
+    .addOption(
+      new Option("--debug-level <number>", "a face's own messages: 0 none to 5 all").argParser(parseWithin(0, 5)),
+    )
+    .option("--com1 <file>", "where they go, as to a serial port; default: standard error")
     .option("--ls <path>", "list a directory, through a face that reads a file system")
     .option("--cat <path>", "print a file, through a face that reads a file system")
     .option("--hash", "print the SHA-256 of every unit, read through the driver", false)

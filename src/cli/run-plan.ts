@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly profile?: ProfileName;
   readonly device?: DeviceKind;
   readonly virtioMmio: readonly string[];
+  readonly debugLevel?: number;
+  readonly com1?: string;
   readonly ls?: string;
   readonly cat?: string;
   readonly qemu?: string;
@@ -47,26 +49,40 @@ export function planOf(options: RunOptions, images: number): Plan {
     const readers = Object.keys(faces).filter((name) => faces[name].readsFiles);
     throw new UsageError(`--ls and --cat need a face that reads a file system: say --os ${readers.join(" or --os ")}`);
   }
+  if ((options.debugLevel !== undefined || options.com1 !== undefined) && face?.printsMessages !== true) {
+    const printers = Object.keys(faces).filter((name) => faces[name].printsMessages);
+    throw new UsageError(
+      `--debug-level and --com1 are for a driver's own messages: say --os ${printers.join(" or --os ")}`,
+    );
+  }
   if (ls !== undefined && cat !== undefined) throw new UsageError("say either --ls or --cat");
   if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
   const own = boardNamed(options.machine ?? face?.machine ?? usualMachine);
   const windows = windowsOf(options.virtioMmio);
   const board = windows.length === 0 ? own : boardWith(own, windows, options.ram);
-  const inWindows = windows.length > 0;
+  const inWindows = windows.length > 0 || face?.bus === "mmio";
   const usual = board.adapters === undefined || inWindows ? "blk" : "scsi";
   const device = options.device ?? face?.device ?? usual;
-  if (face !== undefined) checkFace(face, board, device, images);
+  if (face === undefined) return { board, device, inWindows, face, profile: profile ?? "extended" };
+  checkFace(os ?? "", face, board, images, options);
+  if (inWindows && face.bus === "pci") throw new UsageError(`--os ${os} drives PCI adapters: leave out --virtio-mmio`);
   return { board, device, inWindows, face, profile: profile ?? "extended" };
 }
 
-function checkFace(face: Face, board: Board, device: DeviceKind, images: number): void {
-  const { title, mostImages } = face;
-  const lacks = face.lacks(board);
+function checkFace(name: string, face: Face, board: Board, images: number, options: RunOptions): void {
+  const place = { mmio: board.mmio, pci: board.adapters }[face.bus];
+  const missing = { mmio: "virtio-mmio windows", pci: "PCI slots" }[face.bus];
+  const lacks = place === undefined ? missing : face.lacks?.(board);
   if (lacks !== undefined) {
-    throw new UsageError(`--os ${title} does not fit ${board.name}, which has no ${lacks}: leave out --machine`);
+    throw new UsageError(`--os ${name} does not fit ${board.name}, which has no ${lacks}: leave out --machine`);
   }
-  if (device !== face.device) throw new UsageError(`--os ${title} drives virtio-${face.device}: leave out --device`);
-  if (images > mostImages) throw new UsageError(`--os ${title} takes ${mostImages} image, and ${images} were given`);
+  if ((options.device ?? face.device) !== face.device) {
+    throw new UsageError(`--os ${name} drives virtio-${face.device}: leave out --device`);
+  }
+  if (options.registers !== "auto") throw new UsageError(`--os ${name} chooses its registers: leave out --registers`);
+  if (images > face.mostImages) {
+    throw new UsageError(`--os ${name} takes ${face.mostImages} image, and ${images} were given`);
+  }
 }
 
 /** @throws UsageError */

@@ -1,8 +1,10 @@
 /** `ringside run`: brings a machine up, finds what is behind its adapters, verifies it and tells. */
 import { join } from "node:path";
 import type { DrivenSession, DriveOptions } from "./driven.js";
+import type { Face, ProfileName } from "./faces.js";
 import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
+import { MessageSink } from "./message-sink.js";
 import { writeOutput } from "./output.js";
 import { Pace } from "./pace.js";
 import { type PlatformMachine, startPlatform } from "./platform.js";
@@ -16,6 +18,9 @@ import { driveBlk } from "./session-blk.js";
 import { driveScsi } from "./session-scsi.js";
 import { TemporaryFolder } from "./temporary-folder.js";
 import { traceTo } from "./trace.js";
+
+/** Debug level of everything. */
+const mostVerbose = 5;
 
 /** Carries the command out. @throws what {@link exitStatusOf} knows */
 export async function run(images: readonly string[], options: RunOptions, interruption: Interruption): Promise<void> {
@@ -42,7 +47,7 @@ async function runWith(
 ): Promise<void> {
   const { board, device, inWindows, face, profile } = plan;
   const observer = traceTo(options.trace);
-  const tolerant = face?.needsTolerance(profile) === true;
+  const tolerant = face?.tolerated.includes(profile) === true;
   const platform = await startPlatform(options.platform, {
     ...{ board, device, inWindows, images, observer, tolerant },
     ...{ write: options.write, registers: options.registers, ram: options.ram, qemuPath: options.qemu },
@@ -52,12 +57,15 @@ async function runWith(
   let report: RunReport | undefined;
   try {
     pace.check();
-    const session = await openSession(platform, plan, {
+    const drive = {
       images,
       ...{ registers: options.registers, interrupts: options.interrupts, observer, check: () => pace.check() },
       // Where our device half is on the other end, it tells of commands itself.
       commands: options.platform === "embedded" ? undefined : observer,
-    });
+    };
+    const session = await (face === undefined
+      ? openSession(platform, plan, drive)
+      : openFace(platform, face, profile, drive, options));
     try {
       if (options.cat !== undefined) await printContent(filesOf(session), options.cat, pace);
       else if (options.ls !== undefined && !options.json) {
@@ -82,6 +90,33 @@ async function runWith(
 
 async function openSession(platform: PlatformMachine, plan: Plan, options: DriveOptions): Promise<DrivenSession> {
   const { machine } = platform;
-  if (plan.face !== undefined) return (await plan.face.load())(machine, { ...options, profile: plan.profile });
   return plan.device === "blk" ? driveBlk(machine, options) : driveScsi(machine, options);
+}
+
+/** Opens a face, whose own messages go where the options say. */
+async function openFace(
+  { machine }: PlatformMachine,
+  face: Face,
+  profile: ProfileName,
+  drive: DriveOptions,
+  { debugLevel, com1 }: RunOptions,
+): Promise<DrivenSession> {
+  const open = await face.load();
+  // A file alone shows everything.
+  const level = debugLevel ?? (com1 === undefined ? 0 : mostVerbose);
+  const sink = level === 0 && com1 === undefined ? undefined : new MessageSink(com1);
+  try {
+    const session = await open(machine, { ...drive, profile, debugLevel: level, com1: sink });
+    const close = async () => {
+      try {
+        await session.close();
+      } finally {
+        sink?.close();
+      }
+    };
+    return { ...session, close };
+  } catch (error) {
+    sink?.close();
+    throw error;
+  }
 }
