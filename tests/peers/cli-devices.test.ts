@@ -118,3 +118,27 @@ for (const profile of ["strict", "extended"]) {
     assert.deepEqual(folder.leftovers(), []);
   });
 }
+
+for (const [profile, transport] of [
+  ["strict", "pci-legacy"],
+  ["extended", "pci-modern"],
+]) {
+  test(`--os storport --profile ${profile} on QEMU's pc: verified through SRBs`, { skip: lacking("pc") }, async (t) => {
+    const folder = new CliFolder(t);
+    writeNoise(folder.file("a.img"), mebibyte);
+    writeNoise(folder.file("b.img"), mebibyte, 2);
+    const before = ["a.img", "b.img"].map((name) => sha256Of(folder.file(name)));
+    const words = ["--os", "storport", "--profile", profile, "--hash", "a.img", "b.img,ro"];
+    const result = await folder.run(run("pc", ...words));
+    assert.equal(result.status, 0, result.stderr);
+    const report = JSON.parse(result.stdout);
+    assert.deepEqual([report.os, report.profile], ["storport", profile]);
+    assert.deepEqual(
+      report.adapters.map((adapter: { transport: string; units: { sha256: string; verified: boolean }[] }) => [
+        ...[adapter.transport, adapter.units[0].sha256, adapter.units[0].verified],
+      ]),
+      before.map((sha256) => [transport, sha256, true]),
+    );
+    assert.deepEqual(folder.leftovers(), []);
+  });
+}

@@ -95,6 +95,28 @@ const badCalls: Readonly<Record<string, BadCall>> = {
     says: /drives virtio-blk/,
   },
   "a face with two images": { words: run("--os", "xv6", "good.img", "good2.img"), says: /xv6 takes 1 image, and 2/ },
+  "a face that chooses its registers": {
+    words: run("--os", "xv6", "--registers", "legacy", "good.img"),
+    says: /--os xv6 chooses its registers: leave out --registers/,
+  },
+  "storport on a big-endian machine": {
+    words: run("--os", "storport", "--machine", "pegasos2", "good.img"),
+    says: /does not fit pegasos2, which has no little-endian processor/,
+  },
+  "storport on a machine without PCI": {
+    words: run("--os", "storport", "--machine", "riscv-virt", "good.img"),
+    says: /does not fit riscv-virt, which has no PCI slots/,
+  },
+  "storport in a virtio-mmio window": {
+    words: run("--os", "storport", "--virtio-mmio", "4K@0x20000000:9", "good.img"),
+    says: /--os storport drives PCI adapters: leave out --virtio-mmio/,
+  },
+  "messages of a driver that has none": { words: run("--com1", "x", "good.img"), says: /say --os storport/ },
+  "a file for messages in a missing folder": {
+    words: run("--os", "storport", "--com1", "no/x", "good.img"),
+    says: /no\/x cannot be written \(ENOENT\)/,
+  },
+  "a debug level of 6": { words: run("--os", "storport", "--debug-level", "6"), says: /--debug-level.*within 0…5/ },
   "a profile without a face": {
     words: run("--profile", "strict", "good.img"),
     says: /--profile is a face's: say --os too/,

@@ -1,6 +1,6 @@
-/** `ringside run` with virtio-blk, virtio-mmio, CD-ROMs and the xv6 face, on the embedded platform. */
+/** `ringside run` with virtio-blk, virtio-mmio, CD-ROMs and faces, on the embedded platform. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { makeXv6Image, type Xv6Tree } from "../../src/testing/xv6-mkfs.js";
 import { sha256Of, writeNoise } from "./cli-images.js";
@@ -180,4 +180,56 @@ test("--cat prints bytes as they are", async (t) => {
   writeFileSync(folder.file("fs.img"), makeXv6Image({ root: new Map([["text", text]]) }));
   const result = await folder.run(["run", "--os", "xv6", "fs.img", "--cat", "text"]);
   assert.deepEqual(result, { status: 0, stdout: text, stderr: "" });
+});
+
+for (const [profile, transport] of [
+  ["strict", "pci-legacy"],
+  ["extended", "pci-modern"],
+]) {
+  test(`--os storport --profile ${profile}: a disk for each image, verified through SRBs`, async (t) => {
+    const folder = new CliFolder(t);
+    writeNoise(folder.file("a.img"), mebibyte);
+    writeNoise(folder.file("b.img"), 2 * mebibyte, 2);
+    const before = ["a.img", "b.img"].map((name) => sha256Of(folder.file(name)));
+    const words = ["--os", "storport", "--profile", profile, "--hash", "a.img", "b.img,ro"];
+    const report = await runJson(folder, ...words);
+    assert.deepEqual([report["machine"], report["os"], report["profile"]], ["pc", "storport", profile]);
+    assert.deepEqual(
+      report.adapters.map((adapter) => [adapter.kind, adapter.transport, adapter.units.length]),
+      [
+        ["virtio-blk", transport, 1],
+        ["virtio-blk", transport, 1],
+      ],
+    );
+    const units = report.adapters.flatMap((adapter) => adapter.units);
+    assert.deepEqual(
+      units.map(({ unit, image, vendor, product, verified, readOnly }) => [
+        ...[unit, image, vendor, product, verified, readOnly],
+      ]),
+      [
+        [0, "a.img", "Red Hat", "VirtIO", true, false],
+        [1, "b.img", "Red Hat", "VirtIO", true, true],
+      ],
+    );
+    assert.deepEqual(
+      units.map(({ sha256 }) => sha256),
+      before,
+    );
+    assert.deepEqual(
+      ["a.img", "b.img"].map((name) => sha256Of(folder.file(name))),
+      before,
+    );
+  });
+}
+
+test("--os storport --com1 writes the driver's own messages to a file, CR LF at line ends", async (t) => {
+  const folder = new CliFolder(t);
+  writeNoise(folder.file("a.img"), mebibyte);
+  await runJson(folder, "--os", "storport", "--com1", "com1.txt", "a.img");
+  const text = readFileSync(folder.file("com1.txt"), "latin1");
+  assert.match(text, /initialised: 1 queue\(s\)/);
+  assert.ok(text.endsWith("\r\n") && !/[^\r]\n/.test(text));
+  const shown = await folder.run(["run", "--os", "storport", "--debug-level", "5", "a.img"]);
+  assert.equal(shown.status, 0);
+  assert.match(shown.stderr, /initialised: 1 queue\(s\)/);
 });
