@@ -3,10 +3,12 @@ import type { DeviceKind } from "./driven.js";
 
 /** What can be done with a disk. */
 export const attachActions = ["info", "read", "write", "verify", "bench"] as const;
+/** One of {@link attachActions}. */
 export type AttachAction = (typeof attachActions)[number];
 
 /** What a benchmark measures. */
 export const benchOps = ["read", "write", "randread", "randwrite"] as const;
+/** One of {@link benchOps}. */
 export type BenchOp = (typeof benchOps)[number];
 
 /** The options as the command line gives them. */

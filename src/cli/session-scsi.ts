@@ -17,6 +17,7 @@ import type { PlacedImage } from "./image-argument.js";
 import { Pump } from "./pump.js";
 import { adaptersOf, openTransport, type SessionOptions } from "./session.js";
 
+/** A virtio-scsi adapter with its units, as `run` and `scsi` use it. */
 export class ScsiSession {
   readonly adapter: FoundAdapter;
   readonly driver: VirtioScsiDriver;
