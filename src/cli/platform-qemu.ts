@@ -17,11 +17,6 @@ const largestBlock = 32768;
 /** @throws ImageError, UsageError, QemuError, UnsupportedError */
 export async function startQemu(options: PlatformOptions): Promise<PlatformMachine> {
   const { board, images } = options;
-  if (options.inWindows) {
-    throw new UsageError(
-      "QEMU's machines have the windows that they have: --virtio-mmio goes with --platform embedded",
-    );
-  }
   const tooLarge = images.find(({ blockSize }) => blockSize > largestBlock);
   if (tooLarge !== undefined) {
     throw new UsageError(

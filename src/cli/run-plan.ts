@@ -59,6 +59,9 @@ export function planOf(options: RunOptions, images: number): Plan {
   if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
   const own = boardNamed(options.machine ?? face?.machine ?? usualMachine);
   const windows = windowsOf(options.virtioMmio);
+  if (windows.length > 0 && options.platform !== "embedded") {
+    throw new UsageError("other machines have the windows that they have: --virtio-mmio goes with --platform embedded");
+  }
   const board = windows.length === 0 ? own : boardWith(own, windows, options.ram);
   const inWindows = windows.length > 0 || face?.bus === "mmio";
   const usual = board.adapters === undefined || inWindows ? "blk" : "scsi";
