@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type SeededRandom, seededRandom } from "../../src/testing/index.js";
 import { startGuest } from "./linux/guest.js";
 import { AcknowledgedWrites, numberedWriter, writersScript } from "./linux/numbered-writes.js";
-import { type BackEndProcess, startBackEnd } from "./vhost-processes.js";
+import { type BackEndProcess, startBackEnd, startProcess } from "./vhost-processes.js";
 
 /** What is killed, how often. */
 export interface KillPlan {
@@ -15,6 +16,8 @@ export interface KillPlan {
   readonly seed: number;
   /** Another QEMU than the one on PATH. */
   readonly qemu?: string | undefined;
+  /** `ringside serve` as users start it, not the tests' back end. It takes no notice of the fields below. */
+  readonly servesByCommand?: boolean;
   /** Bits of the protocol that the back end does not offer. */
   readonly without?: bigint;
   /** Every life of the server answers late and out of order; otherwise some do. */
@@ -113,6 +116,11 @@ export async function killAgainAndAgain(folder: string, plan: KillPlan): Promise
 
 /** Some lives answer late and out of order, the others as fast as the file does. */
 function startServer(socket: string, image: string, plan: KillPlan, random: SeededRandom): Promise<BackEndProcess> {
+  if (plan.servesByCommand === true) {
+    const program = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+    const words = ["serve", image, "--socket", socket, "--device", plan.kind, "--queues", `${plan.queues}`];
+    return startProcess(process.execPath, [program, ...words], (output) => output.includes("Ctrl-C ends it."));
+  }
   const options = ["--queues", `${plan.queues}`, "--without", `${plan.without ?? 0n}`];
   if (plan.alwaysSlow === true || random.chance(0.6)) options.push("--slow", `${1 + random.below(longestDelay)}`);
   return startBackEnd(socket, plan.kind, image, ...options);

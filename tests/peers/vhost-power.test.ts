@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { seededRandom } from "../../src/testing/index.js";
 import { runGuest, startGuest, whyNoGuest } from "./linux/guest.js";
+import { AcknowledgedWrites, numberedWriter, writersScript } from "./linux/numbered-writes.js";
 import {
   brokenPromises,
   complaintsOf,
@@ -142,3 +143,59 @@ test("a disk that does not flush is found out", options, async (context) => {
   context.diagnostic(wrong[0] ?? "nothing wrong");
   assert.ok(wrong.length > 0);
 });
+
+/** Writes that the guest never flushes, with the power cut while it goes on. @returns what was lost of the acknowledged */
+async function lostUnflushed(kind: "blk" | "scsi", cache: "write through" | "write back", seed: number) {
+  const name = `${kind}-${cache.replace(" ", "-")}`;
+  const socket = join(folder, `${name}.sock`);
+  const backEnd = await startBackEnd(socket, kind, `${4 << 20}`, "--power-loss", "--slow", "2");
+  const acknowledged = new AcknowledgedWrites();
+  let told = "";
+  const disk = kind === "blk" ? "/dev/vda" : "/dev/sda";
+  const cacheType = kind === "blk" ? "/sys/block/vda/cache_type" : "/sys/class/scsi_disk/0:0:0:0/cache_type";
+  const guest = startGuest({
+    script: [
+      `echo "${cache}" > ${cacheType}; echo "@@cache $(cat ${cacheType})"`,
+      writersScript([{ disk, first: 0, count: 512, depth: 16, seed, patience: 10 }]),
+    ].join("\n"),
+    modules: modulesOf(kind),
+    programs: ["perl"],
+    files: { "writer.pl": numberedWriter },
+    devices: devices(kind, socket),
+    onLine: (line) => {
+      if (line.startsWith("cache")) told = line;
+      acknowledged.take(line);
+    },
+  });
+  let failure: Error | undefined;
+  guest.ended.catch((error: Error) => {
+    failure = error;
+  });
+  const lost: string[] = [];
+  try {
+    for (let cut = 0; cut < 4; cut++) {
+      const target = acknowledged.count + 100;
+      while (acknowledged.count < target && failure === undefined) await pause(2);
+      if (failure !== undefined) throw failure;
+      const image = join(folder, `${name}-${cut}.img`);
+      const promised = new AcknowledgedWrites(acknowledged.generations);
+      backEnd.child.stdin?.write(`cut ${seed + cut} 0 ${image}\n`);
+      while (!backEnd.output().includes(`cut ${seed + cut}\n`)) await pause(2);
+      lost.push(...promised.compare(image, true));
+    }
+    assert.equal(acknowledged.failure, undefined);
+    assert.equal(told, `cache ${cache}`);
+    return lost;
+  } finally {
+    guest.kill();
+    await backEnd.stop("SIGKILL");
+  }
+}
+
+for (const kind of ["blk", "scsi"] as const) {
+  test(`what is written through needs no flush to survive a power cut: ${kind}`, options, async (context) => {
+    const seed = newSeed(context);
+    assert.deepEqual(await lostUnflushed(kind, "write through", seed), []);
+    assert.notDeepEqual(await lostUnflushed(kind, "write back", seed), [], "a cache that is on holds something back");
+  });
+}

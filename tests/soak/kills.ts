@@ -1,7 +1,7 @@
 /**
- * `node dist/tests/soak/kills.js [--kills N] [--seed N] [--kind blk|scsi] [--queues N] [--qemu PATH]`: kills a back end
- * that often (default 200) while a Linux guest writes; every boot of the guest sees 25 of the kills. Prints seeds; exit
- * status 1 when something acknowledged was lost.
+ * `node dist/tests/soak/kills.js [--kills N] [--seed N] [--kind blk|scsi] [--queues N] [--qemu PATH] [--serve]`: kills a
+ * back end, or `ringside serve`, that often (default 200) while a Linux guest writes; every boot of the guest sees 25 of
+ * the kills. Prints seeds; exit status 1 when something acknowledged was lost.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     kind: { type: "string", default: "blk" },
     queues: { type: "string", default: "1" },
     qemu: { type: "string" },
+    serve: { type: "boolean", default: false },
   },
 });
 const kind = values.kind === "scsi" ? "scsi" : "blk";
@@ -29,7 +30,7 @@ try {
   let writes = 0;
   for (let left = Number(values.kills), seed = Number(values.seed); left > 0; left -= killsPerBoot, seed += queues) {
     const kills = Math.min(left, killsPerBoot);
-    const report = await killAgainAndAgain(folder, { kind, queues, kills, seed, qemu });
+    const report = await killAgainAndAgain(folder, { kind, queues, kills, seed, qemu, servesByCommand: values.serve });
     writes += report.writes;
     process.stdout.write(`seed ${seed}: ${kills} kills, ${report.writes} writes, nothing lost\n`);
   }

@@ -112,13 +112,18 @@ print "@@" . "done $written\\n";
 /** What a guest has said of its numbered writes so far. */
 export class AcknowledgedWrites {
   /** Highest generation that was acknowledged, by block. */
-  readonly generations = new Map<number, number>();
+  readonly generations: Map<number, number>;
   /** Writes that were acknowledged. */
   count = 0;
   /** In flight when the guest said so last. */
   inFlight = 0;
   /** The line that ended the run badly. */
   failure: string | undefined;
+
+  /** @param generations what is known already, copied */
+  constructor(generations: ReadonlyMap<number, number> = new Map()) {
+    this.generations = new Map(generations);
+  }
 
   /** Takes a line of the guest. */
   take(line: string): void {
