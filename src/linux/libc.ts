@@ -5,11 +5,16 @@
 import { createRequire } from "node:module";
 
 /** A bound C function: numbers, bigints, strings and buffers in, a number (or what the prototype says) out. */
-export type CFunction = (
-  // biome-ignore lint/suspicious/noExplicitAny: what a C function takes is known by its prototype only
-  ...args: any[]
-  // biome-ignore lint/suspicious/noExplicitAny: what a C function gives is known by its prototype only
-) => any;
+export interface CFunction {
+  (
+    // biome-ignore lint/suspicious/noExplicitAny: what a C function takes is known by its prototype only
+    ...args: any[]
+    // biome-ignore lint/suspicious/noExplicitAny: what a C function gives is known by its prototype only
+  ): any;
+  /** The same in a thread of Node's pool; the last argument is called with an error or null, and the result. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  async(...args: any[]): void;
+}
 
 const require = createRequire(import.meta.url);
 let koffiModule: typeof import("koffi") | undefined;
