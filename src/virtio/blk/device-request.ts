@@ -1,24 +1,15 @@
 import type { MemoryRegion } from "../../memory/index.js";
-import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { RunningRequest } from "../device-base/index.js";
 import { barrierFlag, blkHeader } from "./protocol.js";
 import type { ScsiPacket } from "./scsi-packet.js";
-
-/** What a request is doing. */
-export type BlkRequestState = "idle" | "running" | "cancelled";
 
 /** 2^32, to put the halves of a sector together. */
 const word = 0x1_0000_0000;
 
-/**
- * A request of the device half: the private copy of its header and the place of its status byte. One is kept for each
- * descriptor chain and reused, so that nothing is allocated for a request in steady state.
- */
-export class BlkDeviceRequest {
-  readonly chain: Chain;
+/** A request of the device half: the private copy of its header and the place of its status byte. */
+export class BlkDeviceRequest extends RunningRequest {
   readonly header = new Uint8Array(blkHeader.size);
   readonly headerView = new DataView(this.header.buffer);
-  queue!: QueueDevice;
-  state: BlkRequestState = "idle";
   /** Request type without the barrier flag. */
   type = 0;
   /** The barrier flag was set. */
@@ -31,10 +22,6 @@ export class BlkDeviceRequest {
   packet: ScsiPacket | undefined;
   #statusRegion!: MemoryRegion;
   #statusOffset = 0;
-
-  constructor(chain: Chain) {
-    this.chain = chain;
-  }
 
   /** Finds the status byte: the last writable one, whatever descriptor it shares. The writable part is not empty. */
   findStatus(): void {
@@ -66,11 +53,8 @@ export class BlkDeviceRequest {
     this.#statusRegion.bytes[this.#statusOffset] = status;
   }
 
-  /** After a reset: what comes late finds no memory to write to. */
-  cancel(): void {
-    this.state = "cancelled";
-    this.chain.readable.clear();
-    this.chain.writable.clear();
+  override cancel(): void {
+    super.cancel();
     this.packet?.cancel();
   }
 }

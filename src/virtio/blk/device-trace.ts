@@ -1,5 +1,4 @@
 /** What the device half tells of requests. */
-import type { ProtocolError } from "../../errors/index.js";
 import type { Observer } from "../../observe/index.js";
 import type { BlkDeviceRequest } from "./device-request.js";
 import { blkStatusName, blkTypeName } from "./protocol.js";
@@ -26,16 +25,6 @@ export function observeAnswer(observer: Observer, request: BlkDeviceRequest, sta
     source: `queue ${queue.index}`,
     name: "answer",
     fields: { request: blkTypeName(type), head: chain.head, status: blkStatusName(status), written },
-  });
-}
-
-/** A request broke a rule. */
-export function observeViolation(observer: Observer, queue: number, error: ProtocolError): void {
-  observer.emit({
-    category: "violation",
-    source: `queue ${queue}`,
-    name: error.code,
-    fields: { message: error.message },
   });
 }
 

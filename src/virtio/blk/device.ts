@@ -8,6 +8,7 @@ import type { BlockFault } from "../../observe/index.js";
 import type { Store } from "../../storage/index.js";
 import type { DeviceHost, DeviceType } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { observeViolation, RunningRequests } from "../device-base/index.js";
 import { BlkCommands, type BlkModes, capacityOf, type Outcome } from "./device-commands.js";
 import {
   type BlkTraits,
@@ -17,7 +18,7 @@ import {
   type VirtioBlkOptions,
 } from "./device-options.js";
 import { BlkDeviceRequest } from "./device-request.js";
-import { observeAnswer, observeFailure, observeFault, observeRequest, observeViolation } from "./device-trace.js";
+import { observeAnswer, observeFailure, observeFault, observeRequest } from "./device-trace.js";
 import { BlkStatus, blkConfig, blkFeatures, blkHeader, virtioBlkId } from "./protocol.js";
 
 /** Before a driver chose anything: nothing beyond the basic requests, and every write durable. */
@@ -41,7 +42,7 @@ export class VirtioBlkDevice implements DeviceType {
   readonly configSize = blkConfig.size;
   readonly store: Store;
   /** Requests that wait for the store or a fault. */
-  readonly running = new Set<BlkDeviceRequest>();
+  readonly running = new RunningRequests<BlkDeviceRequest>();
   readonly #traits: BlkTraits;
   readonly #options: VirtioBlkOptions;
   readonly #commands: BlkCommands;
@@ -134,8 +135,7 @@ export class VirtioBlkDevice implements DeviceType {
   }
 
   reset(): void {
-    for (const request of this.running) request.cancel();
-    this.running.clear();
+    this.running.cancel();
     this.#barrier = undefined;
   }
 
@@ -220,22 +220,14 @@ export class VirtioBlkDevice implements DeviceType {
       outcome = this.#failed(request, error);
     }
     if (typeof outcome === "number") this.#answer(request, outcome);
-    else this.#wait(request, outcome);
-  }
-
-  #wait(request: BlkDeviceRequest, outcome: Promise<number>): void {
-    request.state = "running";
-    this.running.add(request);
-    void outcome
-      .catch((error: unknown) => this.#failed(request, error))
-      .then((status) => {
-        if (request.state === "running") this.#endLate(request, status);
-      });
+    else {
+      const status = outcome.catch((error: unknown) => this.#failed(request, error));
+      this.running.beginUntil(request, status, (value) => this.#endLate(request, value));
+    }
   }
 
   #endLate(request: BlkDeviceRequest, status: number): void {
     const wasBlocked = this.#barrier !== undefined;
-    this.running.delete(request);
     this.#answer(request, status);
     this.#publish(request.queue);
     const waiting = this.#barrier;

@@ -1,17 +1,10 @@
 import { PageViews, Scatter } from "../../memory/index.js";
 import { maxCdbLength, maxSenseLength, ScsiTask } from "../../scsi/index.js";
-import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { RunningRequest } from "../device-base/index.js";
 import { requestHeader, responseHeader } from "./protocol.js";
 
-/** What a request is doing. */
-export type RequestState = "idle" | "running" | "cancelled";
-
-/**
- * A request of the device half: the private copy of its header, its SCSI task and the room for its response. One is
- * kept for each descriptor chain and reused, so that nothing is allocated for a request in steady state.
- */
-export class DeviceRequest {
-  readonly chain: Chain;
+/** A request of the device half: the private copy of its header, its SCSI task and the room for its response. */
+export class DeviceRequest extends RunningRequest {
   /** The header as it came; the CDB behind it is the task's. */
   readonly header = new Uint8Array(requestHeader.size + maxCdbLength);
   readonly headerView = new DataView(this.header.buffer);
@@ -23,14 +16,14 @@ export class DeviceRequest {
   readonly responsePages = new PageViews(this.responseBytes);
   /** Bytes of header and CDB that came last; behind them `header` is zero. */
   headerLength = 0;
-  queue!: QueueDevice;
   /** Unit address (target and LUN as one number). */
   address = 0;
-  state: RequestState = "idle";
   /** Data buffers of both directions together, in bytes. */
   dataLength = 0;
 
-  constructor(chain: Chain) {
-    this.chain = chain;
+  /** The task is aborted too: its unit does nothing more for it. */
+  override cancel(): void {
+    super.cancel();
+    this.task.isAborted = true;
   }
 }

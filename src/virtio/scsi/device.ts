@@ -20,6 +20,7 @@ import {
 } from "../../scsi/index.js";
 import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { observeViolation, RunningRequests } from "../device-base/index.js";
 import { tellBusEvent } from "./device-bus-events.js";
 import { answerControl } from "./device-control.js";
 import { DeviceRequest } from "./device-request.js";
@@ -86,7 +87,7 @@ export class VirtioScsiDevice implements DeviceType {
   readonly configSize = scsiConfig.size;
   readonly bus: ScsiBus;
   /** Requests that wait for a store, a fault or a task management function. */
-  readonly running = new Set<DeviceRequest>();
+  readonly running = new RunningRequests<DeviceRequest>();
   /** Notifications subscribed to, by unit address. */
   readonly subscriptions = new Map<number, number>();
   /** The driver, to units. */
@@ -149,7 +150,7 @@ export class VirtioScsiDevice implements DeviceType {
   }
 
   reset(): void {
-    this.#forget(() => true);
+    this.running.cancel();
     this.subscriptions.clear();
     this.#events.reset();
     this.#senseSize = defaultSenseSize;
@@ -158,23 +159,11 @@ export class VirtioScsiDevice implements DeviceType {
 
   resetQueue(index: number): void {
     if (index === ScsiQueue.Event) this.#events.reset();
-    else this.#forget((request) => request.queue.index === index);
+    else this.running.cancel(({ queue }) => queue.index === index);
   }
 
   keepsChains(index: number): boolean {
     return index === ScsiQueue.Event;
-  }
-
-  /** Gives requests up: what comes late from a store finds no memory to write to. */
-  #forget(matches: (request: DeviceRequest) => boolean): void {
-    for (const request of this.running) {
-      if (!matches(request)) continue;
-      this.running.delete(request);
-      request.state = "cancelled";
-      request.task.isAborted = true;
-      request.chain.readable.clear();
-      request.chain.writable.clear();
-    }
   }
 
   /** The asynchronous notifications (`AsyncEvent` bits) that a unit has. */
@@ -190,20 +179,12 @@ export class VirtioScsiDevice implements DeviceType {
   }
 
   /** Ends requests that wait, with a response; the driver sees them before anything that follows. */
-  cancel(matches: (request: DeviceRequest) => boolean, response: number): number {
-    let count = 0;
-    for (const request of this.running) {
-      if (!matches(request)) continue;
-      this.running.delete(request);
-      request.state = "cancelled";
-      request.task.isAborted = true;
-      request.task.senseLength = 0;
+  cancel(matches: (request: DeviceRequest) => boolean, response: number): void {
+    this.running.cancel(matches, (request) => {
       this.#writeResponse(request, response, 0, ScsiStatus.Good);
       request.queue.retire(request.chain, responseHeader.size);
-      if (request.queue.publish()) this.#host.signal(request.queue.index);
-      count++;
-    }
-    return count;
+      this.#publish(request.queue);
+    });
   }
 
   #serve(index: number): void {
@@ -221,7 +202,11 @@ export class VirtioScsiDevice implements DeviceType {
       if (!(error instanceof ProtocolError)) throw error;
       this.#host.fail(error);
     }
-    if (queue.publish()) this.#host.signal(index);
+    this.#publish(queue);
+  }
+
+  #publish(queue: QueueDevice): void {
+    if (queue.publish()) this.#host.signal(queue.index);
   }
 
   #control(queue: QueueDevice, chain: Chain): void {
@@ -236,12 +221,7 @@ export class VirtioScsiDevice implements DeviceType {
   /** A request that no response can be written to: given back empty, counted. */
   #refuse(queue: QueueDevice, chain: Chain, error: ProtocolError): void {
     this.#host.count(error.code);
-    this.#options.observer?.emit({
-      category: "violation",
-      source: `queue ${queue.index}`,
-      name: error.code,
-      fields: { message: error.message },
-    });
+    if (this.#options.observer !== undefined) observeViolation(this.#options.observer, queue.index, error);
     queue.push(chain, 0);
   }
 
@@ -307,19 +287,8 @@ export class VirtioScsiDevice implements DeviceType {
   #start(request: DeviceRequest, unit: LogicalUnit): number | undefined {
     const answer = unit.execute(request.task);
     if (answer === undefined) return ScsiResponse.Ok;
-    this.#wait(request, answer);
+    this.running.beginUntil(request, answer, () => this.#respondLate(request, ScsiResponse.Ok));
     return undefined;
-  }
-
-  #wait(request: DeviceRequest, answer: Promise<void>): void {
-    request.state = "running";
-    this.running.add(request);
-    void answer.then(() => {
-      if (request.state !== "running") return;
-      this.running.delete(request);
-      this.#respond(request, ScsiResponse.Ok);
-      if (request.queue.publish()) this.#host.signal(request.queue.index);
-    });
   }
 
   #respond(request: DeviceRequest, response: number): void {
@@ -363,24 +332,24 @@ export class VirtioScsiDevice implements DeviceType {
         task.senseLength = buildSense(task.sense, "fixed", fault);
         return ScsiResponse.Ok;
       case "never":
-        request.state = "running";
-        this.running.add(request);
+        this.running.begin(request);
         return undefined;
-      case "delay":
-        request.state = "running";
-        this.running.add(request);
-        setTimeout(() => this.#startLate(request), fault.milliseconds);
+      case "delay": {
+        const over = new Promise<void>((resolve) => setTimeout(resolve, fault.milliseconds));
+        this.running.beginUntil(request, over, () => this.#startLate(request));
         return undefined;
+      }
     }
   }
 
   #startLate(request: DeviceRequest): void {
-    if (request.state !== "running") return;
-    this.running.delete(request);
     const unit = this.bus.lookup(request.address);
     const response = unit === undefined ? ScsiResponse.BadTarget : this.#start(request, unit);
-    if (response === undefined) return;
+    if (response !== undefined) this.#respondLate(request, response);
+  }
+
+  #respondLate(request: DeviceRequest, response: number): void {
     this.#respond(request, response);
-    if (request.queue.publish()) this.#host.signal(request.queue.index);
+    this.#publish(request.queue);
   }
 }

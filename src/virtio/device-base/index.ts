@@ -1,0 +1,2 @@
+export * from "./running-requests.js";
+export * from "./violations.js";
