@@ -49,9 +49,13 @@ export class CliFolder {
     return readdirSync(this.#temporary);
   }
 
-  start(words: readonly string[], environment: Readonly<Record<string, string>> = {}): CliRun {
+  /** @param descriptor becomes number 3 of the process. */
+  start(words: readonly string[], environment: Readonly<Record<string, string>> = {}, descriptor?: number): CliRun {
     const env = { ...process.env, TMPDIR: this.#temporary, ...environment };
-    const child = spawn(process.execPath, [main, ...words], { cwd: this.path, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [main, ...words], {
+      ...{ cwd: this.path, env },
+      stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
+    });
     this.#children.add(child);
     child.once("exit", () => this.#children.delete(child));
     const output = { stdout: "", stderr: "" };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { describe, test } from "node:test";
+import { UnixListener } from "../../src/linux/index.js";
 import { missing, partitionMbr, sha256Of, writeNoise } from "./cli-images.js";
 import { CliFolder } from "./cli-process.js";
 import { CliServer, control } from "./cli-server.js";
@@ -245,6 +246,21 @@ describe("serve for managing software", { skip }, () => {
       /^qemu-system-x86_64 [^\n]*'socket,id=ringside,path=\/tmp\/a b,,c,reconnect=1'[^\n]*num-queues=2\n$/,
     );
     assert.deepEqual(readdirSync(folder.path), []);
+  });
+
+  test("--fd serves a socket that listens already, and leaves its file alone", async (t) => {
+    const folder = new CliFolder(t);
+    writeNoise(folder.file("a.img"), mebibyte);
+    const listener = new UnixListener(folder.file("s"));
+    t.after(() => listener.close());
+    const server = folder.start(["serve", "a.img", "--fd", "3"], {}, listener.descriptor);
+    assert.equal((await folder.run(attach("read", "-o", "out"))).status, 0);
+    assert.equal(sha256Of(folder.file("out")), sha256Of(folder.file("a.img")));
+    server.child.kill("SIGTERM");
+    const { status, stdout, stderr } = await server.ended;
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, /^Serving {2,}virtio-blk, 1 queue, on descriptor 3$/m);
+    assert.equal(existsSync(folder.file("s")), true);
   });
 
   test("--blk-file is another name of the image, commas and all", async (t) => {
