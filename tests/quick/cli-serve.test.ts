@@ -149,7 +149,7 @@ describe("serve and attach", { skip }, () => {
       writeNoise(folder.file("a.img"), 4 * mebibyte);
       const server = await CliServer.start(folder, "a.img", "--socket", "s");
       const bench = folder.start(attach("bench", "--op", "randwrite", "--write", "--seconds", "20"));
-      while (!server.output.includes("connected")) await new Promise((resolve) => setTimeout(resolve, 10));
+      await server.says("front end connected");
       await new Promise((resolve) => setTimeout(resolve, 200));
       const start = performance.now();
       const { status, stdout, stderr } = await server.stop(signal);
@@ -168,7 +168,7 @@ describe("serve and attach", { skip }, () => {
     writeNoise(folder.file("a.img"), mebibyte);
     const server = await CliServer.start(folder, "a.img", "--socket", "s");
     const bench = folder.start(attach("bench", "--seconds", "60"));
-    while (!server.output.includes("connected")) await new Promise((resolve) => setTimeout(resolve, 10));
+    await server.says("front end connected");
     await new Promise((resolve) => setTimeout(resolve, 200));
     bench.child.kill("SIGINT");
     const { status, stdout, stderr } = await bench.ended;
@@ -217,7 +217,7 @@ describe("serve and attach", { skip }, () => {
     peer.on("error", () => {});
     peer.write("GET / HTTP/1.1\r\n\r\n");
     await new Promise((resolve) => peer.once("close", resolve));
-    assert.match(server.output, /front end sent away: /);
+    await server.says("front end sent away: ");
     assert.equal((await folder.run(attach("info"))).status, 0);
     assert.equal((await server.stop()).status, 0);
   });
@@ -387,7 +387,7 @@ describe("serve --device scsi", { skip }, () => {
     const words = ["--device", "scsi", "a.img", "b.img,target=4", "--socket", "s", "--control", "c"];
     const server = await CliServer.start(folder, ...words);
     const bench = folder.start(scsi("bench", "--to", "4/0", "--seconds", "1", "--json"));
-    while (!server.output.includes("connected")) await new Promise((resolve) => setTimeout(resolve, 10));
+    await server.says("front end connected");
     await new Promise((resolve) => setTimeout(resolve, 500));
     const [removed] = await control(folder.file("c"), { remove: { target: 4 } });
     assert.equal(removed["ok"], true);

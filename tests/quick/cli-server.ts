@@ -34,6 +34,15 @@ export class CliServer {
     return this.#output();
   }
 
+  /** Waits until it has printed `text`. */
+  async says(text: string): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    while (!this.output.includes(text)) {
+      if (Date.now() > deadline) throw new Error(`the server does not say ${text}: ${this.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
   /** Ends it, and waits. */
   stop(signal: NodeJS.Signals = "SIGTERM"): Promise<CliResult> {
     this.run.child.kill(signal);
