@@ -3,6 +3,7 @@ import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
 import { benchRing } from "./ring.js";
 import { benchScsi } from "./scsi.js";
+import { benchStorport } from "./storport.js";
 import { benchVhost } from "./vhost.js";
 
 export interface Benchmark {
@@ -16,6 +17,7 @@ export const benchmarks: readonly Benchmark[] = [
   { name: "ring", title: "ring round trip against the same loop in C", run: benchRing },
   { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
   { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
+  { name: "storport", title: "the Storport face: SRBs a second, notifications a request", run: benchStorport },
   { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
   { name: "vhost", title: "vhost-user-blk server against qemu-storage-daemon", run: benchVhost },
 ];

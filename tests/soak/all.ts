@@ -6,6 +6,7 @@ import { restlessRings, restlessRingsBlk, rings, ringsBlk } from "./rings.js";
 import { scriptsTools, scriptsTurns } from "./scripts.js";
 import type { Soak } from "./soak.js";
 import { stack } from "./stack.js";
+import { storport } from "./storport.js";
 import { restlessUsedRings, usedRings } from "./used-rings.js";
 import { vhostMessages } from "./vhost-messages.js";
 
@@ -25,4 +26,5 @@ export const soaks: readonly Soak[] = [
   vhostMessages,
   scriptsTools,
   scriptsTurns,
+  storport,
 ];

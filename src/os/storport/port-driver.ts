@@ -227,6 +227,13 @@ export class PortDriver {
     return isUp;
   }
 
+  /** The kernel crashed: from here on nothing is done any more, and everything stays as it is, the device at work too. */
+  crash(): void {
+    this.#isClosed = true;
+    this.#isHeld = true;
+    clearTimeout(this.#timer);
+  }
+
   /** Unloads: reset, then everything ends, then memory goes back. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -261,6 +268,7 @@ export class PortDriver {
   }
 
   #interrupted(message: number): void {
+    if (this.#isClosed) return;
     // What completions submit waits for the end, and is kicked together.
     this.#isPumping = true;
     if (message < 0) virtIoInterrupt(this.extension);
