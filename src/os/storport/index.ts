@@ -28,6 +28,7 @@ export {
   type VectorPlan,
 } from "./port-arithmetic.js";
 export * from "./port-driver.js";
+export * from "./port-options.js";
 export * from "./profile.js";
 export * from "./registers.js";
 export { rhelShutDown, virtIoResetBus } from "./reset.js";

@@ -4,7 +4,6 @@
  */
 import { DeviceError, type ProtocolError, UnsupportedError } from "../../errors/index.js";
 import type { DmaBlock } from "../../memory/index.js";
-import type { Observer } from "../../observe/index.js";
 import { AdapterControl, virtIoAdapterControl } from "./adapter-control.js";
 import {
   type AdapterExtension,
@@ -12,7 +11,7 @@ import {
   type PortConfiguration,
   type PortServices,
 } from "./adapter-extension.js";
-import { type Behaviour, rightBehaviour } from "./behaviour.js";
+import { rightBehaviour } from "./behaviour.js";
 import { virtIoBuildIo } from "./build-io.js";
 import { DebugPrint, TraceLevel } from "./debug-print.js";
 import { beginBatch, endBatch } from "./do-read-write.js";
@@ -20,32 +19,13 @@ import { virtIoFindAdapter } from "./find-adapter.js";
 import { virtIoHwInitialize } from "./hw-initialize.js";
 import { drainAll, isGone, virtIoInterrupt, virtIoMessageInterrupt } from "./interrupt.js";
 import { PortInterrupts } from "./port-interrupts.js";
-import type { StorportProfile } from "./profile.js";
+import type { PortOptions } from "./port-options.js";
 import { putOutOfUse, rhelShutDown, virtIoResetBus } from "./reset.js";
 import { Srb, SrbStatus } from "./srb.js";
 import { SrbExtension } from "./srb-extension.js";
 import { SrbQueue } from "./srb-queue.js";
 import { isResetByFunction, virtIoStartIo } from "./start-io.js";
 import type { StorportAdapter, StorportMachine } from "./storport-machine.js";
-
-/** How a driver is loaded. */
-export interface PortOptions {
-  readonly profile: StorportProfile;
-  /** Default: everything right. */
-  readonly behaviour?: Behaviour | undefined;
-  readonly debug?: DebugPrint | undefined;
-  readonly observer?: Observer | undefined;
-  /** Default `messages`, as far as profile, machine and device have them. */
-  readonly interrupts?: "messages" | "line" | "none" | undefined;
-  /** Messages to connect at most. Default what the profile's install table says. */
-  readonly messageLimit?: number | undefined;
-  /** Processors; as many queues can be used. Default 4. */
-  readonly processors?: number | undefined;
-  /** Features to leave alone. */
-  readonly unwantedFeatures?: bigint | undefined;
-  /** Default 5000 ms. */
-  readonly resetTimeout?: number | undefined;
-}
 
 /** How often time limits are looked at, milliseconds. */
 const timerPeriod = 50;
