@@ -4,20 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
-import { seededRandom } from "../../src/testing/index.js";
 import { runGuest, startGuest, whyNoGuest } from "./linux/guest.js";
 import { AcknowledgedWrites, numberedWriter, writersScript } from "./linux/numbered-writes.js";
-import {
-  brokenPromises,
-  complaintsOf,
-  filesOnHost,
-  replayOnHost,
-  SyncedFiles,
-  syncedFilesScript,
-} from "./linux/synced-files.js";
+import { brokenPromises, complaintsOf } from "./linux/synced-files.js";
+import { type Cut, cutPower, devices, lookAt, modulesOf } from "./vhost-power-cuts.js";
 import { startBackEnd } from "./vhost-processes.js";
 
-const imageSize = 48 << 20;
 let folder = "";
 before(() => {
   folder = mkdtempSync(join(tmpdir(), "ringside-power-"));
@@ -26,71 +18,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const missing = whyNoGuest();
 const options = missing === undefined ? {} : { skip: missing };
-const devices = (kind: string, socket: string) => [
-  ...["-chardev", `socket,id=c,path=${socket}`, "-device", `vhost-user-${kind}-pci,chardev=c`],
-];
-const modulesOf = (kind: "blk" | "scsi") => (kind === "blk" ? ["virtio_blk"] : ["virtio_scsi", "sd_mod"]);
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/** An image as a power cut left it, and what must be in it. */
-interface Cut {
-  readonly image: string;
-  readonly promises: Map<string, Set<string>>;
-  readonly name: string;
-}
-
-/** Boots a guest that writes and syncs, and cuts the power so many times, each as if it were the only one. */
-async function cutPower(kind: "blk" | "scsi", cuts: number, seed: number, ...backEndOptions: string[]): Promise<Cut[]> {
-  const random = seededRandom(seed);
-  const socket = join(folder, `${kind}-${seed}.sock`);
-  // Answers late and out of order, so that the guest flushes while other requests are under way.
-  const slow = ["--power-loss", "--slow", "2", ...backEndOptions];
-  const backEnd = await startBackEnd(socket, kind, `${imageSize}`, ...slow);
-  const files = new SyncedFiles();
-  const guest = startGuest({
-    script: syncedFilesScript(kind === "blk" ? "/dev/vda" : "/dev/sda"),
-    modules: modulesOf(kind),
-    programs: ["mke2fs", "sync"],
-    devices: devices(kind, socket),
-    onLine: (line) => files.take(line),
-  });
-  let failure: Error | undefined;
-  guest.ended.catch((error: Error) => {
-    failure = error;
-  });
-  const until = async (isReached: () => boolean) => {
-    while (!isReached()) {
-      if (failure !== undefined) throw failure;
-      await pause(2);
-    }
-  };
-  const taken: { image: string; moment: number; name: string }[] = [];
-  try {
-    for (let cut = 0; cut < cuts; cut++) {
-      const target = files.moment + 4 + random.below(40);
-      await until(() => files.moment >= target);
-      await pause(random.below(60));
-      const image = join(folder, `${kind}-${seed}-${cut}.img`);
-      const survival = [0, 0.1, 0.5, 0.9, 1][random.below(5)];
-      const cutSeed = random.below(2 ** 31);
-      const { moment } = files;
-      backEnd.child.stdin?.write(`cut ${cutSeed} ${survival} ${image}\n`);
-      await until(() => backEnd.output().includes(`cut ${cutSeed}\n`));
-      taken.push({ image, moment, name: `seed ${seed}, cut ${cut + 1}, ${survival} of the cache survives` });
-    }
-    // What the guest announced before the last cut may still be on its way.
-    const target = files.moment + 20;
-    await until(() => files.moment >= target);
-    return taken.map(({ image, moment, name }) => ({ image, name, promises: files.promisesAt(moment) }));
-  } finally {
-    guest.kill();
-    await backEnd.stop("SIGKILL");
-  }
-}
-
-function lookAt({ image, promises }: Cut): string[] {
-  return [...replayOnHost(image), ...brokenPromises(promises, filesOnHost(image))];
-}
 
 function newSeed(context: TestContext): number {
   const seed = Math.floor(Math.random() * 2 ** 31);
@@ -100,7 +28,7 @@ function newSeed(context: TestContext): number {
 
 for (const kind of ["blk", "scsi"] as const) {
   test(`after a power cut ext4 replays its journal and has all that was synced: ${kind}`, options, async (context) => {
-    const cuts = await cutPower(kind, 8, newSeed(context));
+    const cuts = await cutPower(folder, kind, 8, newSeed(context));
     for (const cut of cuts.slice(0, -1)) assert.deepEqual(lookAt(cut), [], cut.name);
     const last = cuts.at(-1) as Cut;
     assert.ok(last.promises.size >= 10, `only ${last.promises.size} files were synced`);
@@ -138,7 +66,7 @@ async function mountInGuest(kind: "blk" | "scsi", { image, promises, name }: Cut
 }
 
 test("a disk that does not flush is found out", options, async (context) => {
-  const cuts = await cutPower("blk", 4, newSeed(context), "--ignores-flush");
+  const cuts = await cutPower(folder, "blk", 4, newSeed(context), "--ignores-flush");
   const wrong = cuts.flatMap(lookAt);
   context.diagnostic(wrong[0] ?? "nothing wrong");
   assert.ok(wrong.length > 0);
