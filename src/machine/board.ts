@@ -4,6 +4,7 @@
  */
 import type { Endianness } from "../bytes/index.js";
 import type { BridgeDescription } from "../pci/index.js";
+import type { ConfigArea } from "../zorro/index.js";
 import type { MmioDescription } from "./mmio.js";
 
 /** How QEMU has this board. */
@@ -21,6 +22,19 @@ export interface QemuBoard {
   readonly firmwareSize: number;
   /** Options that only newer versions take, and need: `-audio driver=none` where sound would be opened. */
   readonly options: readonly { readonly sinceMajor: number; readonly arguments: readonly string[] }[];
+}
+
+/** A board's Zorro III bus. */
+export interface ZorroDescription {
+  /** Where boards without an address answer; the first one is what a system uses. */
+  readonly configAreas: readonly ConfigArea[];
+  /** Bytes of each of these areas. */
+  readonly configAreaSize: number;
+  /** Where boards can be given addresses. */
+  readonly space: { readonly start: number; readonly end: number };
+  /** What the board's operating system gives the first one. */
+  readonly firstBase: number;
+  readonly slots: number;
 }
 
 /** Where adapters that a user asks for are plugged in. */
@@ -50,6 +64,8 @@ export interface Board {
   readonly adapters?: AdapterPlace;
   /** Undefined for a board without virtio-mmio. */
   readonly mmio?: MmioDescription;
+  /** Undefined for a board without Zorro III. */
+  readonly zorro?: ZorroDescription;
   /** Undefined when QEMU does not have this board. */
   readonly qemu?: QemuBoard;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boardNamed, boards, pc, pciBoards, riscvVirt, withMmioWindows } from "./index.js";
+import { boardNamed, boards, pc, pciBoards, riscvVirt, withMmioWindows, zorroBoards } from "./index.js";
 
 for (const board of Object.values(boards)) {
   test(`${board.name}: windows do not overlap each other or the memory, and hold what is assigned from them`, () => {
@@ -39,10 +39,26 @@ for (const board of pciBoards) {
   });
 }
 
+for (const board of Object.values(zorroBoards)) {
+  test(`${board.name}: configuration areas and Zorro III space overlap neither each other nor the memory`, () => {
+    assert.equal(boardNamed(board.name), board);
+    const { zorro } = board;
+    assert.ok(zorro !== undefined && zorro.slots > 0);
+    const { configAreaSize, space } = zorro;
+    const ranges = [
+      ...zorro.configAreas.map(({ base }) => ({ start: base, end: base + configAreaSize })),
+      space,
+      { start: board.ramBase, end: board.ramBase + board.defaultRamSize },
+    ].sort((a, b) => a.start - b.start);
+    for (const [index, { start }] of ranges.entries()) if (index > 0) assert.ok(ranges[index - 1].end <= start);
+    assert.ok(zorro.firstBase >= space.start && zorro.firstBase < space.end);
+  });
+}
+
 test("an unknown machine is refused with the names that exist", () => {
   assert.throws(
     () => boardNamed("a4001"),
-    /unknown machine "a4001": one of amigaone, pegasos2, pc, riscv-virt, arm-virt/,
+    /unknown machine "a4001": one of amigaone, pegasos2, pc, riscv-virt, arm-virt, a4000/,
   );
   assert.throws(() => boardNamed("toString"), RangeError);
 });

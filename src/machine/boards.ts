@@ -1,3 +1,4 @@
+import { a4000 } from "./a4000.js";
 import { amigaone } from "./amigaone.js";
 import { armVirt } from "./arm-virt.js";
 import type { Board } from "./board.js";
@@ -5,7 +6,7 @@ import { pc } from "./pc.js";
 import { pegasos2 } from "./pegasos2.js";
 import { riscvVirt } from "./riscv-virt.js";
 
-/** Every board by its name. */
+/** Every board with places for virtio devices, by its name. */
 export const boards: Readonly<Record<string, Board>> = {
   amigaone,
   pegasos2,
@@ -14,11 +15,15 @@ export const boards: Readonly<Record<string, Board>> = {
   "arm-virt": armVirt,
 };
 
-/** Of these, the ones with slots for PCI adapters. */
+/** Boards with a Zorro III bus, by name. */
+export const zorroBoards: Readonly<Record<string, Board>> = { a4000 };
+
+/** Of {@link boards}, the ones with slots for PCI adapters. */
 export const pciBoards: readonly Board[] = Object.values(boards).filter((board) => board.adapters !== undefined);
 
 /** The board called `name`. @throws RangeError that lists the names, when there is none. */
 export function boardNamed(name: string): Board {
-  if (Object.hasOwn(boards, name)) return boards[name];
-  throw new RangeError(`unknown machine "${name}": one of ${Object.keys(boards).join(", ")}`);
+  const known = { ...boards, ...zorroBoards };
+  if (Object.hasOwn(known, name)) return known[name];
+  throw new RangeError(`unknown machine "${name}": one of ${Object.keys(known).join(", ")}`);
 }

@@ -1,3 +1,4 @@
+export * from "./a4000.js";
 export * from "./adapters.js";
 export * from "./amigaone.js";
 export * from "./arm-virt.js";

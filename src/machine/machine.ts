@@ -3,6 +3,7 @@
  */
 import type { RegisterWindow } from "../bytes/index.js";
 import type { DmaMemory, GuestMemory } from "../memory/index.js";
+import type { ZorroInterrupt } from "../zorro/index.js";
 import type { Board } from "./board.js";
 
 /** Interrupts as a driver gets them. The platform decides when; never from inside a register access. */
@@ -11,6 +12,8 @@ export interface Interrupts {
   attachLine(place: { bridge: number; bus: number; slot: number; pin: number }, handler: () => void): () => void;
   /** The same for an input of the board's interrupt controller. Undefined on boards without virtio-mmio. */
   attachInput?(irq: number, handler: () => void): () => void;
+  /** The same for an interrupt line of a Zorro bus, which all its boards share. Undefined on boards without one. */
+  attachZorro?(line: ZorroInterrupt, handler: () => void): () => void;
   /**
    * A message for one MSI-X vector: the device writes `data` to `address`, then `handler` is called. Undefined where
    * the board has no message interrupts.

@@ -24,8 +24,22 @@ const firstBase = 0x4000_0000;
 /** A chain longer than this is a bus that does not work. */
 const boardLimit = 64;
 
+/** Where boards without an address answer, and how far behind a byte's first nibble its second one is. */
+export interface ConfigArea {
+  readonly base: number;
+  readonly partner: number;
+}
+
+/** The two areas as a system uses them. */
+export const configAreas = {
+  zorro3: { base: zorroConfigArea.zorro3, partner: partnerOffset.zorro3 },
+  zorro2: { base: zorroConfigArea.zorro2, partner: partnerOffset.zorro2 },
+} as const satisfies Readonly<Record<string, ConfigArea>>;
+
 /** How to configure. */
 export interface ConfigureOptions {
+  /** Default the Zorro III one. */
+  readonly area?: ConfigArea;
   /** Where the first board goes. Default 0x40000000. */
   readonly firstBase?: number;
   /** Boards that shall get no base. */
@@ -36,9 +50,9 @@ export interface ConfigureOptions {
 export function configureZorro(space: RegisterWindow, options: ConfigureOptions = {}): FoundBoard[] {
   const found: FoundBoard[] = [];
   let next = options.firstBase ?? firstBase;
-  const area = zorroConfigArea.zorro3;
+  const { base: area, partner } = options.area ?? configAreas.zorro3;
   while (found.length < boardLimit) {
-    const identity = readIdentity(space, area, partnerOffset.zorro3);
+    const identity = readIdentity(space, area, partner);
     if ((identity.type & ZorroType.BusMask) !== ZorroType.Zorro3 || identity.manufacturer === 0) break;
     const size = sizeOf(identity);
     const base = Math.ceil(next / size) * size;

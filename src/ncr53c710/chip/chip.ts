@@ -166,6 +166,7 @@ export class Ncr53c710 implements WireHost {
     this.file.bytes[Reg.ISTAT] = istat;
     this.causes.clear();
     this.port.drop(this.points.resetWhileConnected === "released");
+    this.port.latchedPhase = 0;
   }
 
   wireChanged(): void {

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GuestMemory } from "../../memory/index.js";
-import { HostBus, Ncr53c710, Reg, ScsiWire } from "../index.js";
-import { makeRig } from "../rig.test.js";
+import { cdb } from "../../scsi/index.js";
+import { HostBus, Ncr53c710, Phase, Reg, ScsiWire } from "../index.js";
+import { commandScript, makeRig, prepareCommand } from "../rig.test.js";
 
 /** A chip as it comes out of reset, and registers by their numbers. */
 function bare(options = {}) {
@@ -28,6 +29,17 @@ test("5: after reset every register has the value of the table", () => {
   }
   assert.equal(bare({ openPoints: { scidReset: 0x80 } }).read(Reg.SCID), 0x80);
   assert.equal(bare({ revision: 5 }).read(Reg.CTEST8), 0x50);
+});
+
+test("5: a chip reset forgets the phase that was last on the bus", () => {
+  const rig = makeRig();
+  rig.load(commandScript);
+  prepareCommand(rig, 6, cdb.testUnitReady(), 0);
+  rig.start();
+  assert.equal(rig.read(Reg.SSTAT2), Phase.MessageIn);
+  rig.write(Reg.ISTAT, 0x40);
+  rig.write(Reg.ISTAT, 0);
+  assert.equal(rig.read(Reg.SSTAT2), 0);
 });
 
 test("5: bits that read 0 do so after ones were written", () => {

@@ -1,2 +1,3 @@
 export * from "./interrupt-controller.js";
 export * from "./machine.js";
+export type { EmbeddedA4091Options } from "./zorro-slots.js";

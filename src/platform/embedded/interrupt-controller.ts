@@ -6,6 +6,7 @@ import type { Interrupts } from "../../machine/index.js";
 import type { DmaMemory, GuestMemory } from "../../memory/index.js";
 import type { FaultHook } from "../../observe/index.js";
 import { type BridgeBus, type BridgeDescription, interruptLineOf } from "../../pci/index.js";
+import type { ZorroBus, ZorroInterrupt } from "../../zorro/index.js";
 
 /** A handler that leaves its level raised this often is not called again before the level changes. */
 const deliveryLimit = 1000;
@@ -26,6 +27,8 @@ export interface InterruptControllerOptions {
   faults?: FaultHook | undefined;
   /** Numbers of the inputs that virtio-mmio windows have. */
   inputs?: readonly number[];
+  /** The Zorro bus whose lines are inputs, too. */
+  zorro?: ZorroBus | undefined;
 }
 
 const newLine = (): Line => ({ handlers: new Set(), raised: false, deliveries: 0 });
@@ -38,6 +41,8 @@ export class InterruptController implements Interrupts {
   /** Inputs that virtio-mmio devices have, by number. */
   readonly #inputs = new Map<number, Line>();
   readonly attachInput?: NonNullable<Interrupts["attachInput"]>;
+  readonly attachZorro?: NonNullable<Interrupts["attachZorro"]>;
+  readonly #zorroLines: Readonly<Record<ZorroInterrupt, Line>> = { INT2: newLine(), INT6: newLine() };
   readonly #messages = new Map<number, () => void>();
   readonly #pending = new Set<() => void>();
   #scheduled = false;
@@ -48,6 +53,10 @@ export class InterruptController implements Interrupts {
     this.#lines = options.bridges.map((bridge) => Array.from({ length: bridge.interrupts.lines }, newLine));
     for (const irq of options.inputs ?? []) this.#inputs.set(irq, newLine());
     if (this.#inputs.size > 0) this.attachInput = (irq, handler) => this.#attach(this.#input(irq), handler);
+    if (options.zorro !== undefined) {
+      this.attachZorro = (line, handler) => this.#attach(this.#zorroLines[line], handler);
+      options.zorro.onInterrupt((line, level) => this.#lineChanged(this.#zorroLines[line], level));
+    }
     for (const [index, { bus }] of options.buses.entries()) {
       bus.listener = {
         lineChanged: (line, level) => this.#lineChanged(this.#lines[index][line], level),
@@ -131,7 +140,7 @@ export class InterruptController implements Interrupts {
     this.#pending.clear();
     for (const handler of messages) handler();
     let again = false;
-    for (const lines of [...this.#lines, this.#inputs.values()]) {
+    for (const lines of [...this.#lines, this.#inputs.values(), Object.values(this.#zorroLines)]) {
       for (const line of lines) {
         if (!line.raised || line.handlers.size === 0 || line.deliveries >= deliveryLimit) continue;
         line.deliveries++;

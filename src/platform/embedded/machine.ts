@@ -1,8 +1,10 @@
 /** A board made of our device halves, in this process. */
 import type { Board, Machine } from "../../machine/index.js";
 import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory } from "../../memory/index.js";
+import type { A4091Board } from "../../ncr53c710/index.js";
 import type { FaultHook, Observer } from "../../observe/index.js";
 import { makeHostBridges, type PciFunction, ProcessorDecoder } from "../../pci/index.js";
+import type { ScsiBus } from "../../scsi/index.js";
 import {
   type DeviceType,
   legacyPageSize,
@@ -11,8 +13,10 @@ import {
   VirtioPciDevice,
   type VirtioPciFlavour,
 } from "../../transport/index.js";
+import type { ZorroBoard, ZorroBus } from "../../zorro/index.js";
 import { InterruptController } from "./interrupt-controller.js";
 import { MmioBay } from "./mmio-bay.js";
+import { type EmbeddedA4091Options, ZorroSlots } from "./zorro-slots.js";
 
 /** How the machine is built. */
 export interface EmbeddedOptions {
@@ -65,6 +69,7 @@ export class EmbeddedMachine implements Machine {
   readonly #options: EmbeddedOptions;
   readonly #bridges: ReturnType<typeof makeHostBridges>;
   readonly #bay: MmioBay;
+  readonly #zorro: ZorroSlots;
   #slotsUsed = 0;
 
   constructor(board: Board, options: EmbeddedOptions = {}) {
@@ -78,7 +83,8 @@ export class EmbeddedMachine implements Machine {
     this.#bridges = makeHostBridges(board.bridges);
     const windows = board.mmio?.windows ?? [];
     this.#bay = new MmioBay(windows, board.mmio?.vendorId ?? 0);
-    const spaces = new ProcessorDecoder(this.#bridges.chips, this.#bay.pieces);
+    this.#zorro = new ZorroSlots(board, this.memory, options.observer);
+    const spaces = new ProcessorDecoder(this.#bridges.chips, [...this.#bay.pieces, ...this.#zorro.pieces]);
     this.memorySpace = spaces.memorySpace;
     this.portSpace = spaces.portSpace;
     const { memory, dma } = this;
@@ -89,6 +95,7 @@ export class EmbeddedMachine implements Machine {
       dma,
       faults: options.faults,
       inputs: windows.map(({ irq }) => irq),
+      zorro: this.#zorro.bus,
     });
   }
 
@@ -127,6 +134,24 @@ export class EmbeddedMachine implements Machine {
     return device;
   }
 
+  /** The Zorro bus; undefined on a board without one. */
+  get zorro(): ZorroBus | undefined {
+    return this.#zorro.bus;
+  }
+
+  /** Puts a board into the next Zorro slot. @throws RangeError when the machine has none left. */
+  plugZorro(board: ZorroBoard): void {
+    this.#zorro.plug(board);
+  }
+
+  /**
+   * Puts an A4091 into the next Zorro slot, with the targets of `bus` on its SCSI bus.
+   * @throws RangeError when the machine has no slot left.
+   */
+  plugA4091(bus: ScsiBus, options: EmbeddedA4091Options = {}): A4091Board {
+    return this.#zorro.plugA4091(bus, options);
+  }
+
   /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
   plug(fn: PciFunction, slot?: number): void {
     const place = this.board.adapters;
@@ -142,5 +167,6 @@ export class EmbeddedMachine implements Machine {
   async close(): Promise<void> {
     for (const chip of this.#bridges.chips) chip.reset();
     this.#bay.reset();
+    this.#zorro.close();
   }
 }
