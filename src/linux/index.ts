@@ -1,3 +1,4 @@
+export * from "./bus-error-guard.js";
 export * from "./descriptor.js";
 export * from "./descriptor-passing.js";
 export * from "./event-descriptor.js";

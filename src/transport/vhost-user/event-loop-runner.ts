@@ -9,6 +9,7 @@ import type { QueueDevice } from "../../virtqueue/index.js";
 import type { DeviceHost, DeviceType } from "../device-type.js";
 import { hasFeature } from "../features.js";
 import { openRing } from "./open-ring.js";
+import { PacedRing, type PaceMaker } from "./paced-ring.js";
 import type { QueueRunner, RingPlace, RingSetup, RunnerEvents, RunningRing } from "./queue-runner.js";
 import type { DeviceRing } from "./tracked-queue.js";
 
@@ -24,10 +25,14 @@ export interface EventLoopRunnerOptions {
   events: EventSystem;
   /** How long a queue that is stopped waits for its requests, in milliseconds. They are given up after it. Default 30 s. */
   patience?: number;
+  /** How long a ring is looked at after work before the loop sleeps, in microseconds; at most 20. Default 0: not at all. */
+  spin?: number;
   observer?: Observer | undefined;
 }
 
 const defaultPatience = 30_000;
+/** Microseconds. */
+const longestSpin = 20;
 /** Between looks at a ring whose front end does not kick, in milliseconds. */
 const pollInterval = 1;
 
@@ -44,6 +49,9 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
   constructor(type: DeviceType, options: EventLoopRunnerOptions) {
     this.type = type;
     this.#options = options;
+    const { spin = 0 } = options;
+    if (!(spin >= 0 && spin <= longestSpin))
+      throw new RangeError(`spin must be within 0…${longestSpin} µs, got ${spin}`);
     type.attach(this);
   }
 
@@ -104,7 +112,7 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
 }
 
 /** One queue on the event loop. */
-class LoopRing implements RunningRing {
+class LoopRing implements RunningRing, PaceMaker {
   readonly queue: DeviceRing;
   readonly #type: DeviceType;
   readonly #index: number;
@@ -115,15 +123,17 @@ class LoopRing implements RunningRing {
   #call: number | undefined;
   #watch: { close(): void } | undefined;
   #isPaused = true;
+  /** The rest of a long turn. */
+  #later: { clear(): void } | undefined;
 
   constructor(
     type: DeviceType,
-    queue: DeviceRing,
+    ring: DeviceRing,
     setup: RingSetup,
     options: EventLoopRunnerOptions,
     ended: () => void,
   ) {
-    this.queue = queue;
+    this.queue = new PacedRing(ring, this, options.spin);
     this.#type = type;
     this.#index = setup.index;
     this.#events = options.events;
@@ -135,6 +145,15 @@ class LoopRing implements RunningRing {
 
   signal(): void {
     if (this.#call !== undefined) this.#events.signal(this.#call);
+  }
+
+  continueLater(): void {
+    if (this.#later !== undefined) return;
+    const immediate = setImmediate(() => {
+      this.#later = undefined;
+      this.#kicked();
+    });
+    this.#later = { clear: () => clearImmediate(immediate) };
   }
 
   setCall(call: number | undefined): void {
@@ -184,6 +203,7 @@ class LoopRing implements RunningRing {
   }
 
   #end(): void {
+    this.#later?.clear();
     this.queue.abandon();
     this.#type.resetQueue?.(this.#index);
     this.#ended();

@@ -1,0 +1,144 @@
+/**
+ * The pace of a queue on the event loop: how early the front end hears of what is done, how long others wait for their
+ * turn, and whether the ring is looked at for a while before the next wait.
+ *
+ * Waking the other side takes longer than a small request. So what is done is published before all is done: the front
+ * end wakes up while the rest of the batch is carried out.
+ */
+import type { ViolationCode } from "../../errors/index.js";
+import type { GuestMemory } from "../../memory/index.js";
+import type { Chain, RingAddresses } from "../../virtqueue/index.js";
+import type { DeviceRing } from "./tracked-queue.js";
+
+/** Requests after which the front end hears of a batch for the first time, and again. */
+const earlyRequests = 4;
+const moreRequests = 16;
+/** Bytes that are worth telling of on their own. */
+const manyBytes = 64 * 1024;
+/** Requests of one turn; then everything else on the loop has its turn. */
+const longestTurn = 512;
+
+/** What a paced ring asks of the one who runs it. */
+export interface PaceMaker {
+  /** Tells the front end that something was published. */
+  signal(): void;
+  /** Calls the device type again, after everything else had its turn. */
+  continueLater(): void;
+}
+
+export class PacedRing implements DeviceRing {
+  readonly index: number;
+  readonly size: number;
+  readonly #ring: DeviceRing;
+  readonly #maker: PaceMaker;
+  /** Milliseconds. */
+  readonly #spin: number;
+  #pushed = 0;
+  #bytes = 0;
+  #limit = earlyRequests;
+  #popped = 0;
+  #worked = false;
+  /** Found while spinning. */
+  #next: Chain | undefined;
+
+  /** @param spin microseconds for which the ring is looked at after work, before notifications are asked for. */
+  constructor(ring: DeviceRing, maker: PaceMaker, spin = 0) {
+    this.index = ring.index;
+    this.size = ring.size;
+    this.#ring = ring;
+    this.#maker = maker;
+    this.#spin = spin / 1000;
+  }
+
+  get inFlight(): number {
+    return this.#ring.inFlight;
+  }
+
+  get broken(): ViolationCode | undefined {
+    return this.#ring.broken;
+  }
+
+  get nextAvailable(): number {
+    return this.#ring.nextAvailable;
+  }
+
+  pop(): Chain | undefined {
+    const found = this.#next;
+    if (found !== undefined) {
+      this.#next = undefined;
+      return found;
+    }
+    if (this.#popped >= longestTurn) return undefined;
+    const chain = this.#ring.pop();
+    if (chain !== undefined) this.#popped++;
+    return chain;
+  }
+
+  push(chain: Chain, written: number): void {
+    this.#bytes += chain.readable.byteLength + written;
+    this.#ring.push(chain, written);
+    this.#count();
+  }
+
+  retire(chain: Chain, written: number): void {
+    this.#ring.retire(chain, written);
+    this.#count();
+  }
+
+  publish(): boolean {
+    this.#pushed = 0;
+    this.#bytes = 0;
+    this.#limit = earlyRequests;
+    return this.#ring.publish();
+  }
+
+  enableNotifications(): boolean {
+    if (this.#popped >= longestTurn) {
+      this.#popped = 0;
+      this.#maker.continueLater();
+      return true;
+    }
+    if (this.#spin > 0 && this.#worked && this.#findMore()) return false;
+    const isAsleep = this.#ring.enableNotifications();
+    if (isAsleep) this.#popped = 0;
+    return isAsleep;
+  }
+
+  disableNotifications(): void {
+    this.#ring.disableNotifications();
+  }
+
+  move(memory: GuestMemory, addresses: RingAddresses): void {
+    this.#ring.move(memory, addresses);
+  }
+
+  abandon(): void {
+    this.#ring.abandon();
+  }
+
+  giveBack(): void {
+    this.#ring.giveBack?.();
+  }
+
+  #count(): void {
+    this.#worked = true;
+    if (++this.#pushed < this.#limit && this.#bytes < manyBytes) return;
+    if (this.publish()) this.#maker.signal();
+    this.#limit = moreRequests;
+  }
+
+  /** Looks at the ring for a while. What is done is told first: the front end makes more of it. */
+  #findMore(): boolean {
+    this.#worked = false;
+    if (this.publish()) this.#maker.signal();
+    const end = performance.now() + this.#spin;
+    do {
+      this.#next = this.#ring.pop();
+      if (this.#next !== undefined) {
+        this.#popped++;
+        return true;
+      }
+    } while (performance.now() < end && this.#ring.broken === undefined);
+    return false;
+  }
+}
