@@ -1,7 +1,9 @@
 /** The benchmarks of README's table, for `ringside bench`. Each prints its lines; none is a test. */
 import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
+import { benchFaces } from "./faces.js";
 import { benchRing } from "./ring.js";
+import { benchScripts } from "./scripts.js";
 import { benchScsi } from "./scsi.js";
 import { benchStorport } from "./storport.js";
 import { benchVhost } from "./vhost.js";
@@ -18,6 +20,12 @@ export const benchmarks: readonly Benchmark[] = [
   { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
   { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
   { name: "storport", title: "the Storport face: SRBs a second, notifications a request", run: benchStorport },
+  { name: "scripts", title: "53C710: SCRIPTS instructions, READ(10) beside virtio-scsi, targets", run: benchScripts },
   { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
+  {
+    name: "faces",
+    title: "operating-system faces: requests and register accesses, embedded and QEMU",
+    run: benchFaces,
+  },
   { name: "vhost", title: "vhost-user-blk server against qemu-storage-daemon", run: benchVhost },
 ];
