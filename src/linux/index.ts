@@ -12,5 +12,6 @@ export * from "./mapping.js";
 export * from "./memory-file.js";
 export * from "./native-buffer.js";
 export * from "./pseudo-terminal.js";
+export * from "./raw-mapping.js";
 export * from "./system-error.js";
 export * from "./unix-socket.js";

@@ -4,6 +4,7 @@ import {
   closeDescriptor,
   createMemoryFile,
   fileFacts,
+  guardMemory,
   isEventDescriptor,
   preventShrinking,
   SharedMapping,
@@ -76,11 +77,16 @@ function refused(detail: string): ProtocolError {
 }
 
 function mappedPart(mapping: SharedMapping, start: number, size: number, canShrink: boolean): MappedMemory {
+  // What cannot be sealed is guarded: a front end that makes its memory smaller loses its own data, and ends nobody.
+  const guard = canShrink ? guardMemory(mapping.address, mapping.bytes.length) : undefined;
   return {
     bytes: mapping.bytes.subarray(start, start + size),
     address: mapping.address + start,
-    canShrink,
-    close: () => mapping.close(),
+    canShrink: canShrink && guard === undefined,
+    close() {
+      guard?.close();
+      mapping.close();
+    },
   };
 }
 

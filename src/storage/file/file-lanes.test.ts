@@ -71,6 +71,7 @@ function copyOfImage(name: string): string {
 const lanes: readonly (readonly [string, OpenImageOptions, { skip?: string }])[] = [
   ["io_uring", { lanes: "io_uring" }, uringOptions],
   ["threads", { lanes: "threads" }, {}],
+  ["mapped", { lanes: true, mapped: true }, {}],
   ["io_uring, direct", { lanes: "io_uring", direct: true }, uringOptions],
   ["threads, direct", { lanes: "threads", direct: true }, {}],
 ];

@@ -4,6 +4,7 @@ import { PageViews, Scatter } from "../../memory/index.js";
 import { checkRange } from "../check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
 import type { FileLanes } from "./file-lanes.js";
+import type { MappedPages } from "./mapped-pages.js";
 import { nextData, nextHole, punchHole, type SpaceAnswer, zeroRange } from "./sparse-file.js";
 import { endedEarly, storeFailure } from "./store-failure.js";
 
@@ -16,6 +17,8 @@ export interface FileStoreOptions {
   isReadOnly: boolean;
   /** The way for work that can be done without holding others up. The store closes it. Default none. */
   lanes?: FileLanes | undefined;
+  /** The way for what is in memory already. The store closes it. Default none. */
+  mapped?: MappedPages | undefined;
 }
 
 /** Node takes at most 2^31 − 1 bytes a call. */
@@ -33,6 +36,7 @@ export class FileStore implements Store {
   readonly isReadOnly: boolean;
   readonly #fd: number;
   readonly #lanes: FileLanes | undefined;
+  readonly #mapped: MappedPages | undefined;
   #bounce: PageViews | undefined;
   #zeros: Scatter | undefined;
   #running = 0;
@@ -47,10 +51,12 @@ export class FileStore implements Store {
     this.byteLength = options.byteLength;
     this.isReadOnly = options.isReadOnly;
     this.#lanes = options.lanes;
+    this.#mapped = options.mapped;
   }
 
   read(position: number, target: Scatter, length: number): Answer {
     checkRange(this.byteLength, position, length, target);
+    if (this.#mapped?.read(position, target, length)) return undefined;
     if (this.#lanes?.takes(target, length)) return this.#lanes.read(position, target, length);
     if (isFragmented(target, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
@@ -74,6 +80,7 @@ export class FileStore implements Store {
   write(position: number, source: Scatter, length: number): Answer {
     this.#checkWritable();
     checkRange(this.byteLength, position, length, source);
+    if (this.#mapped?.write(position, source, length)) return undefined;
     if (this.#lanes?.takes(source, length)) return this.#lanes.write(position, source, length);
     if (isFragmented(source, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
@@ -148,6 +155,7 @@ export class FileStore implements Store {
   close(): Answer {
     if (this.#isClosed) return undefined;
     this.#isClosed = true;
+    this.#mapped?.close();
     if (this.#lanes !== undefined) {
       this.#running++;
       void this.#lanes.close().then(() => this.#finishOne());
