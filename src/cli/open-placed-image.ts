@@ -9,6 +9,10 @@ export interface PlacedImageOptions {
   readonly insistRaw: boolean;
   /** Let reads that wait for the medium hold nobody up. */
   readonly lanes?: boolean;
+  /** Go past the page cache. Default false. */
+  readonly direct?: boolean;
+  /** As openImage's. Default false. */
+  readonly mapped?: boolean;
   /** What to do about an image that may not be written, besides `,ro`. Default: leave out `--write`. */
   readonly remedy?: string;
 }
@@ -16,10 +20,17 @@ export interface PlacedImageOptions {
 /** @throws ImageError, UsageError */
 export function openPlacedImage(image: PlacedImage, options: PlacedImageOptions): FileStore {
   const { path, blockSize } = image;
-  const { lanes = false, remedy = "leave out --write" } = options;
+  const { lanes = false, direct = false, mapped = false, remedy = "leave out --write" } = options;
   const readOnly = image.readOnly || !options.write;
   try {
-    return openImage(path, { readOnly, blockSize, lanes, ...(options.insistRaw ? { format: "raw" } : {}) });
+    return openImage(path, {
+      readOnly,
+      blockSize,
+      lanes,
+      direct,
+      mapped,
+      ...(options.insistRaw ? { format: "raw" } : {}),
+    });
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
     if (error.code === "not-writable") {

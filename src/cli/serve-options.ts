@@ -19,6 +19,12 @@ export interface ServeOptions {
   readonly queues: number;
   readonly readOnly: boolean;
   readonly format?: "raw";
+  /** Go past the page cache. */
+  readonly direct: boolean;
+  /** Copy what the page cache has through a mapping, where that can be guarded. */
+  readonly mapped: boolean;
+  /** Look for more requests for a while before sleeping. */
+  readonly poll: boolean;
   readonly control?: string;
   readonly reservations?: string;
 }

@@ -55,9 +55,13 @@ function serialOf(path: string): string {
 }
 
 function openServed(image: PlacedImage, options: ServeOptions, tally: Tally): Store {
+  const { direct, mapped } = options;
   const insistRaw = options.format === "raw";
   const remedy = "say --read-only";
-  return new TalliedStore(openPlacedImage(image, { write: true, insistRaw, lanes: true, remedy }), tally);
+  return new TalliedStore(
+    openPlacedImage(image, { write: true, insistRaw, lanes: true, direct, mapped, remedy }),
+    tally,
+  );
 }
 
 async function putAway(store: Store): Promise<void> {
