@@ -3,126 +3,20 @@
  * chip, driven as that device drives it: check 24 of the reference.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
 import { test } from "node:test";
-import { assemble, describeStop, dialects, Reg, type TargetOptions, wordsToBytes } from "../../src/ncr53c710/index.js";
-import { makeRig, scriptAt, tableAt } from "../../src/ncr53c710/rig.test.js";
-import { cdb } from "../../src/scsi/index.js";
+import { Reg, type TargetOptions } from "../../src/ncr53c710/index.js";
+import { tableAt } from "../../src/ncr53c710/rig.test.js";
+import { cdb, Disk } from "../../src/scsi/index.js";
+import { MemoryStore } from "../../src/storage/index.js";
+import { dataAt, type Piece, SiopHost, siopSkip as skip } from "./scripts-siop-host.js";
 
-const folder = process.env["RINGSIDE_GOLDENS"];
-const file = "siop_script.ss";
-const found =
-  folder === undefined
-    ? undefined
-    : readdirSync(folder, { recursive: true, encoding: "utf8" }).find((path) => basename(path) === file);
-const skip = found === undefined ? `no ${file}: RINGSIDE_GOLDENS names no folder that has it` : false;
-
-const dataAt = 0x4000;
-const slots = 9;
 const length = 2048;
-
-/** The host's side of the script's vectors, for target 6. */
-class SiopHost {
-  readonly rig;
-  readonly log: string[] = [];
-  readonly #entries: ReadonlyMap<string, number>;
-
-  constructor(target: TargetOptions) {
-    this.rig = makeRig({ target });
-    const source = readFileSync(join(folder ?? "", found ?? ""), "latin1");
-    const { program } = assemble(source, { dialect: dialects.ncr53cxxx });
-    assert.ok(program !== undefined);
-    this.rig.memory.write(scriptAt, wordsToBytes(program.words));
-    this.#entries = program.entries;
-  }
-
-  #at(name: string): number {
-    return scriptAt + (this.#entries.get(name) ?? Number.NaN);
-  }
-
-  /** One command with data in two slots; returns its status. */
-  run(command: Uint8Array, isWrite: boolean): number {
-    const { rig } = this;
-    rig.view.setUint32(tableAt, 0x40_0000);
-    rig.memory.write(0x3000, Uint8Array.of(0xc0, 1, 3, 1, 25, 8));
-    rig.memory.write(0x3010, command);
-    const entries = [
-      [4, 6, 0x3000],
-      [12, command.length, 0x3010],
-      [20, 1, 0x3020],
-      [28, 1, 0x3021],
-      [36, 1, 0x3022],
-      [44, 1, 0x3023],
-      [52, 3, 0x3026],
-    ];
-    for (const [offset, count, address] of entries) rig.entry(offset, count, address);
-    this.#fill([
-      [length / 2, dataAt],
-      [length / 2, dataAt + length / 2],
-    ]);
-    this.log.length = 0;
-    rig.chip.window.write32(Reg.DSA, tableAt);
-    rig.start(this.#at("scripts"));
-    for (let guard = 0; guard < 200; guard++) {
-      const status = this.#interrupt(isWrite);
-      if (status !== undefined) return status;
-    }
-    return assert.fail(`no end: ${this.log.join(" ")}`);
-  }
-
-  #fill(list: readonly (readonly [count: number, address: number])[]): void {
-    for (let slot = 0; slot < slots; slot++) {
-      const [count, address] = list[slot] ?? [0, 0];
-      this.rig.entry(60 + 8 * slot, count, address);
-    }
-  }
-
-  #interrupt(isWrite: boolean): number | undefined {
-    const { rig } = this;
-    const vector = rig.long(Reg.DSPS);
-    const dsp = rig.long(Reg.DSP);
-    // As drivers compute what is left: what is in the FIFO counts as not moved.
-    const count = rig.long(0x24) & 0xff_ffff;
-    const inFifo = (rig.read(Reg.DFIFO) - (count & 0x7f)) & 0x7f;
-    const address = rig.long(Reg.DNAD) - inFifo;
-    const words = describeStop(rig.chip);
-    const { dstat, sstat0 } = rig.causes();
-    if (sstat0 === 0x80) {
-      this.log.push("mismatch");
-      const first = (dsp - 8 - this.#at(isWrite ? "dataout" : "datain")) / 16;
-      const rest: [number, number][] = [[count + inFifo, address]];
-      for (let slot = first + 1; slot < slots; slot++) {
-        rest.push([rig.view.getUint32(tableAt + 60 + 8 * slot), rig.view.getUint32(tableAt + 64 + 8 * slot)]);
-      }
-      this.#fill(rest);
-      rig.start(this.#at("switch"));
-      return undefined;
-    }
-    assert.equal(sstat0, 0, words);
-    assert.equal(dstat, 0x84, words);
-    this.log.push(vector.toString(16));
-    switch (vector) {
-      case 0xff00:
-        return rig.memory.read(0x3020, 1)[0];
-      case 0xff01:
-      case 0xff02:
-        rig.start(this.#at("wait_reselect"));
-        return undefined;
-      case 0xff03:
-        assert.equal(rig.read(Reg.SCRATCH) & 0x7f, 0x40, "the target's id");
-        rig.chip.window.write32(Reg.DSA, tableAt);
-        rig.write(Reg.DCNTL, 0x04);
-        return undefined;
-      case 0xff0b:
-        assert.deepEqual([...rig.memory.read(0x3026, 3)], [1, 25, 8]);
-        rig.start(this.#at("clear_ack"));
-        return undefined;
-      default:
-        return assert.fail(`vector ${vector.toString(16)}`);
-    }
-  }
-}
+const halves: readonly Piece[] = [
+  [length / 2, dataAt],
+  [length / 2, dataAt + length / 2],
+];
+const sense = { cdb: Uint8Array.of(3, 0, 0, 0, 18, 0), pieces: [[18, dataAt]] } as const;
+const pattern = new Uint8Array(length).map((_, index) => index * 3);
 
 for (const [name, target, expected] of [
   ["a target that stays on the bus, SDTR answered", {}, ["ff0b", "ff00"]],
@@ -136,13 +30,130 @@ for (const [name, target, expected] of [
   ],
 ] as const satisfies readonly (readonly [string, TargetOptions, readonly string[]])[]) {
   test(`24: a4091.device's script writes and reads with ${name}`, { skip }, () => {
-    const host = new SiopHost(target);
-    const data = new Uint8Array(length).map((_, index) => index * 3);
-    host.rig.memory.write(dataAt, data);
-    assert.equal(host.run(cdb.write10(3, 4), true), 0);
+    const host = new SiopHost({ target });
+    host.rig.memory.write(dataAt, pattern);
+    assert.equal(host.run({ cdb: cdb.write10(3, 4), isWrite: true, pieces: halves }), 0);
     host.rig.memory.write(dataAt, new Uint8Array(length));
-    assert.equal(host.run(cdb.read10(3, 4), false), 0);
-    assert.deepEqual(host.rig.memory.read(dataAt, length), data);
+    assert.equal(host.run({ cdb: cdb.read10(3, 4), pieces: halves }), 0);
+    assert.deepEqual(host.rig.memory.read(dataAt, length), pattern);
     for (const event of expected) assert.ok(host.log.includes(event), `${event} in ${host.log.join(" ")}`);
   });
 }
+
+for (const disconnectEvery of [undefined, 300, 77]) {
+  const how = disconnectEvery === undefined ? "in one go" : `with disconnections every ${disconnectEvery} bytes`;
+  test(`24: nine slots of odd sizes at odd addresses ${how} keep every byte`, { skip }, () => {
+    const host = new SiopHost({ target: disconnectEvery === undefined ? {} : { disconnectEvery } });
+    const sizes = [1, 511, 3, 509, 128, 127, 257, 500, 12];
+    let from = 0;
+    const pieces = sizes.map((size, slot): Piece => {
+      const at = dataAt + slot * 0x400 + (slot % 5);
+      host.rig.memory.write(at, pattern.subarray(from, from + size));
+      from += size;
+      return [size, at];
+    });
+    assert.equal(from, length);
+    assert.equal(host.run({ cdb: cdb.write10(9, 4), isWrite: true, pieces, negotiates: false }), 0);
+    for (const [size, at] of pieces) host.rig.memory.write(at, new Uint8Array(size));
+    assert.equal(host.run({ cdb: cdb.read10(9, 4), pieces, negotiates: false }), 0);
+    const back = pieces.flatMap(([size, at]) => [...host.rig.memory.read(at, size)]);
+    assert.deepEqual(back, [...pattern]);
+    if (disconnectEvery !== undefined) assert.ok(host.log.includes("ff01"), host.log.join(" "));
+  });
+}
+
+test("24: SDTR is sent once; what was agreed on is loaded by SELECT from then on", { skip }, () => {
+  const host = new SiopHost({});
+  assert.equal(host.run({ cdb: cdb.inquiry(36), pieces: [[36, dataAt]] }), 0);
+  assert.deepEqual(host.log, ["ff0b", "ff00"]);
+  assert.equal(host.run({ cdb: cdb.inquiry(36), pieces: [[36, dataAt]], negotiates: false }), 0);
+  assert.deepEqual(host.log, ["ff00"]);
+  assert.equal(host.rig.read(Reg.SXFER), 0x18);
+});
+
+test("24: SIGP takes the waiting script to a new command; targets come back in an order of their own", { skip }, () => {
+  const host = new SiopHost({ target: { disconnect: "always", staysAway: true } });
+  const { rig } = host;
+  const read = (target: number, table: number) =>
+    ({ cdb: cdb.read10(table, 1), target, table, pieces: [[512, dataAt + 512 * table]], negotiates: false }) as const;
+  for (const target of [0, 6]) {
+    const bytes = new Uint8Array(512).fill(0x30 + target);
+    rig.memory.write(dataAt, bytes);
+    let end = host.start({ ...read(target, 0), cdb: cdb.write10(target === 6 ? 0 : 1, 1), isWrite: true });
+    while (end === "away") {
+      rig.targets[target].returnToBus();
+      end = host.waitForTarget();
+    }
+    assert.equal(end, 0);
+  }
+  assert.equal(host.start(read(6, 0)), "away");
+  assert.equal(host.waitForTarget(), "no answer");
+  rig.write(Reg.ISTAT, 0x20);
+  assert.equal(host.goOn(), "woken");
+  assert.equal(host.start(read(0, 1)), "away");
+  assert.equal(host.waitForTarget(), "no answer");
+  rig.targets[0].returnToBus();
+  assert.equal(host.goOn(), 0);
+  assert.equal(rig.long(Reg.DSA), tableAt + 0x200, "the second one ends first");
+  assert.equal(host.waitForTarget(), "no answer");
+  rig.targets[6].returnToBus();
+  assert.equal(host.goOn(), 0);
+  assert.deepEqual([...rig.memory.read(dataAt, 1024)], [...Array(512).fill(0x36), ...Array(512).fill(0x30)]);
+});
+
+test("24: a target that never answers: timeout, reset of chip and bus, unit attention, retry", { skip }, () => {
+  let isDue = false;
+  const faults = {
+    command: () => {
+      const fault = isDue ? ({ kind: "never" } as const) : undefined;
+      isDue = false;
+      return fault;
+    },
+  };
+  const host = new SiopHost({ target: { faults } });
+  const command = { cdb: cdb.read10(3, 4), pieces: halves };
+  assert.equal(host.run(command), 0);
+  isDue = true;
+  assert.equal(host.run(command), "no answer");
+  host.recover();
+  assert.equal(host.rig.wire.owner, undefined);
+  assert.equal(host.rig.targets[6].commandsAway, 0, "the target has dropped it");
+  assert.equal(host.run(command), 2);
+  assert.equal(host.run(sense), 0);
+  assert.deepEqual([host.rig.memory.read(dataAt + 2, 1)[0], host.rig.memory.read(dataAt + 12, 1)[0]], [6, 0x29]);
+  assert.equal(host.run(command), 0);
+  assert.ok(host.log.includes("ff0b"), "negotiated again");
+});
+
+test("24: an absent target times out, a target that goes is an unexpected disconnect; both leave a free bus", {
+  skip,
+}, () => {
+  let isDue = true;
+  const faults = {
+    command: () => {
+      const fault = isDue ? ({ kind: "response", response: 3 } as const) : undefined;
+      isDue = false;
+      return fault;
+    },
+  };
+  const host = new SiopHost({ target: { faults } });
+  assert.equal(host.run({ cdb: cdb.testUnitReady(), target: 3 }), "selection timeout");
+  assert.equal(host.run({ cdb: cdb.testUnitReady() }), "unexpected disconnect");
+  assert.equal(host.rig.wire.owner, undefined);
+  assert.equal(host.run({ cdb: cdb.testUnitReady() }), 0);
+});
+
+test("24: LUN 1, and CHECK CONDITION with the sense that a driver fetches by itself", { skip }, () => {
+  const host = new SiopHost({});
+  const store = new MemoryStore(1 << 20);
+  host.rig.bus.attach(6, 1, new Disk(store, { powerOnAttention: false, serial: "second" }));
+  host.rig.memory.write(dataAt, pattern);
+  assert.equal(host.run({ cdb: cdb.write10(0, 4), lun: 1, isWrite: true, pieces: halves }), 0);
+  assert.equal(host.run({ cdb: cdb.read10(0, 4), pieces: halves }), 0);
+  assert.deepEqual(host.rig.memory.read(dataAt, length), new Uint8Array(length), "LUN 0 has none of it");
+  assert.equal(host.run({ cdb: cdb.read10(5000, 4), lun: 1, pieces: halves }), 2);
+  assert.equal(host.run({ ...sense, lun: 1 }), 0);
+  assert.deepEqual([host.rig.memory.read(dataAt + 2, 1)[0], host.rig.memory.read(dataAt + 12, 1)[0]], [5, 0x21]);
+  assert.equal(host.run({ cdb: cdb.read10(0, 4), lun: 1, pieces: halves }), 0);
+  assert.deepEqual(host.rig.memory.read(dataAt, length), pattern);
+});
