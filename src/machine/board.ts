@@ -20,6 +20,8 @@ export interface QemuBoard {
    * The processor never runs.
    */
   readonly firmwareSize: number;
+  /** Bytes of memory that lie in one piece from `ramBase` on; with more QEMU splits it. Undefined: as much as one likes. */
+  readonly largestRam?: number;
   /** Options that only newer versions take, and need: `-audio driver=none` where sound would be opened. */
   readonly options: readonly { readonly sinceMajor: number; readonly arguments: readonly string[] }[];
 }

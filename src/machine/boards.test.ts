@@ -58,7 +58,7 @@ for (const board of Object.values(zorroBoards)) {
 test("an unknown machine is refused with the names that exist", () => {
   assert.throws(
     () => boardNamed("a4001"),
-    /unknown machine "a4001": one of amigaone, pegasos2, pc, riscv-virt, arm-virt, a4000/,
+    /unknown machine "a4001": one of amigaone, pegasos2, pc, q35, riscv-virt, arm-virt, a4000/,
   );
   assert.throws(() => boardNamed("toString"), RangeError);
 });

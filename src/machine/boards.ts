@@ -4,6 +4,7 @@ import { armVirt } from "./arm-virt.js";
 import type { Board } from "./board.js";
 import { pc } from "./pc.js";
 import { pegasos2 } from "./pegasos2.js";
+import { q35 } from "./q35.js";
 import { riscvVirt } from "./riscv-virt.js";
 
 /** Every board with places for virtio devices, by its name. */
@@ -11,6 +12,7 @@ export const boards: Readonly<Record<string, Board>> = {
   amigaone,
   pegasos2,
   pc,
+  q35,
   "riscv-virt": riscvVirt,
   "arm-virt": armVirt,
 };

@@ -8,5 +8,6 @@ export * from "./machine.js";
 export * from "./mmio.js";
 export * from "./pc.js";
 export * from "./pegasos2.js";
+export * from "./q35.js";
 export * from "./riscv-virt.js";
 export * from "./settle.js";

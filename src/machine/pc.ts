@@ -34,5 +34,12 @@ export const pc: Board = {
     qemuBus: "pci.0",
     virtio: "transitional",
   },
-  qemu: { system: "x86_64", machine: "pc", minimumVersion: [7, 2], firmwareSize: 0, options: [] },
+  qemu: {
+    system: "x86_64",
+    machine: "pc",
+    minimumVersion: [7, 2],
+    firmwareSize: 0,
+    options: [],
+    largestRam: 0xc000_0000,
+  },
 };

@@ -32,6 +32,8 @@ export interface BridgeWindow {
 export type InterruptSense =
   /** PIIX3: one routing register a line in configuration space, with the ISA interrupt's number (0x80: off). */
   | { readonly kind: "piix3"; readonly slot: number; readonly function: number; readonly routing: number }
+  /** The lines are wired to inputs of the I/O APIC, from `firstInput` on (ICH9: PIRQA–H at 16–23). */
+  | { readonly kind: "ioapic"; readonly firstInput: number }
   /** MV64361: the levels are bits of the general-purpose pins' value register, from `firstBit` on. */
   | { readonly kind: "mv64361"; readonly valueRegister: number; readonly firstBit: number };
 
@@ -62,14 +64,14 @@ export interface OnboardFunction {
   readonly interruptPin?: number;
   readonly multiFunction?: boolean;
   readonly bars?: readonly (OnboardBar | undefined)[];
-  /** Bytes of the header that read differently after power-on, by offset. */
+  /** Bytes of configuration space that read differently after power-on, by offset. */
   readonly initial?: Readonly<Record<number, number>>;
   /** Write masks that differ from the usual ones, by offset. */
   readonly writable?: Readonly<Record<number, number>>;
 }
 
 /** The host bridges that there are. */
-export type BridgeKind = "articia" | "mv64361" | "i440fx";
+export type BridgeKind = "articia" | "mv64361" | "i440fx" | "q35";
 
 export interface BridgeDescription {
   readonly kind: BridgeKind;

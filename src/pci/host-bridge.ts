@@ -41,7 +41,7 @@ export function makeBridgeBus(description: BridgeDescription): BridgeBus {
   return { description, bus };
 }
 
-/** A bridge whose registers and windows are fixed by its board. */
+/** A bridge whose registers and windows are fixed by its board: Articia S, i440FX, Q35. */
 export class FixedHostBridge implements HostBridge {
   readonly buses: readonly [BridgeBus];
   onPiecesChanged: (() => void) | undefined;

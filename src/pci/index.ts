@@ -1,5 +1,4 @@
 export * from "./address-decoder.js";
-export * from "./articia.js";
 export * from "./bar-allocator.js";
 export * from "./bar-sizing.js";
 export * from "./bridge-description.js";
@@ -14,7 +13,6 @@ export * from "./enumerate.js";
 export * from "./function.js";
 export * from "./function-handle.js";
 export * from "./host-bridge.js";
-export * from "./i440fx.js";
 export * from "./make-host-bridges.js";
 export * from "./msix.js";
 export * from "./msix-driver.js";

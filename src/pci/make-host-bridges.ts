@@ -1,8 +1,6 @@
 /** Builds the device half of every bridge that a board describes. */
-import { ArticiaS } from "./articia.js";
 import type { BridgeDescription } from "./bridge-description.js";
-import type { BridgeBus, HostBridge } from "./host-bridge.js";
-import { I440fx } from "./i440fx.js";
+import { type BridgeBus, FixedHostBridge, type HostBridge } from "./host-bridge.js";
 import { Mv64361 } from "./mv64361.js";
 
 /** The chips, and the bus of each description in the order given. */
@@ -15,8 +13,7 @@ export function makeHostBridges(descriptions: readonly BridgeDescription[]): Mad
   const chips: HostBridge[] = [];
   const marvell = new Map<number, BridgeDescription[]>();
   for (const description of descriptions) {
-    if (description.kind === "articia") chips.push(new ArticiaS(description));
-    else if (description.kind === "i440fx") chips.push(new I440fx(description));
+    if (description.kind !== "mv64361") chips.push(new FixedHostBridge(description));
     else {
       const registers = description.unit?.registers ?? 0;
       marvell.set(registers, [...(marvell.get(registers) ?? []), description]);

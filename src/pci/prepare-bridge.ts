@@ -7,7 +7,7 @@ import { functionAddress, openConfigAccess, type ProcessorSpaces, processorWindo
 import { commandBits, configRegisters } from "./config-layout.js";
 import { type Mv64361Window, mv64361NoSwap, mv64361Registers, mv64361Windows } from "./mv64361-registers.js";
 
-/** Makes the windows of `bridge` reachable. The Articia S and the i440FX decode theirs from power-on. */
+/** Makes the windows of `bridge` reachable. Bridges other than the MV64361 decode theirs from power-on. */
 export function prepareBridge(spaces: ProcessorSpaces, bridge: BridgeDescription): void {
   if (bridge.kind === "mv64361") prepareMv64361(spaces, bridge);
 }

@@ -54,8 +54,42 @@ export const i440fxFunctions: readonly OnboardFunction[] = [
   },
 ];
 
+/** Host bridge and ICH9 (slot 31) of the `q35`. */
+export const q35Functions: readonly OnboardFunction[] = [
+  {
+    ...{ slot: 0, function: 0, name: "82Q35 host bridge", vendorId: 0x8086, deviceId: 0x29c0, revision: 0 },
+    classCode: 0x060000,
+  },
+  {
+    ...{ slot: 31, function: 0, name: "ICH9 LPC bridge", vendorId: 0x8086, deviceId: 0x2918, revision: 2 },
+    ...{ classCode: 0x060100, multiFunction: true },
+  },
+  {
+    ...{ slot: 31, function: 2, name: "ICH9 SATA", vendorId: 0x8086, deviceId: 0x2922, revision: 2 },
+    ...{ classCode: 0x010601, interruptPin: 1, multiFunction: true },
+    // Two capabilities: MSI, and where SATA's index and data registers are.
+    initial: {
+      ...status(0x0010),
+      ...bytesAt(52, 0x80),
+      ...bytesAt(128, 0x05, 0xa8, 0x80, 0x00),
+      ...bytesAt(144, 0x40),
+      ...bytesAt(168, 0x12, 0, 0x10, 0, 0x48),
+    },
+    bars: [undefined, undefined, undefined, undefined, ioBar(32), { kind: "memory32", size: 4096 }],
+  },
+  {
+    ...{ slot: 31, function: 3, name: "ICH9 SMBus", vendorId: 0x8086, deviceId: 0x2930, revision: 2 },
+    ...{ classCode: 0x0c0500, interruptPin: 1, multiFunction: true },
+    bars: [undefined, undefined, undefined, undefined, ioBar(64)],
+  },
+];
+
 function status(value: number, command = 0): Record<number, number> {
   return { 4: command & 0xff, 5: command >>> 8, 6: value & 0xff, 7: value >>> 8 };
+}
+
+function bytesAt(first: number, ...bytes: readonly number[]): Record<number, number> {
+  return Object.fromEntries(bytes.map((byte, index) => [first + index, byte]));
 }
 
 /** The VIA south bridges keep a capability pointer without saying in the status register that it counts. */

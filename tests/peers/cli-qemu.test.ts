@@ -49,6 +49,7 @@ function qemusOf(folder: CliFolder): string[] {
 for (const [machine, transport] of Object.entries({
   pegasos2: "pci-modern",
   pc: "pci-modern",
+  q35: "pci-modern",
   amigaone: "pci-legacy",
 })) {
   const skip = lacking(machine);

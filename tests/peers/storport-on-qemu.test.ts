@@ -1,10 +1,10 @@
-/** The Storport face on QEMU's own virtio-blk-pci: every profile, register interface and interrupt of the PC. */
+/** The Storport face on QEMU's own virtio-blk-pci: every profile, register interface and interrupt of both PCs. */
 import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type FoundPciAdapter, findVirtioAdapters, pc, settle } from "../../src/machine/index.js";
+import { type Board, type FoundPciAdapter, findVirtioAdapters, pc, q35, settle } from "../../src/machine/index.js";
 import {
   CrashDump,
   com1Sink,
@@ -18,6 +18,8 @@ import { cdb } from "../../src/scsi/index.js";
 import { diskPattern } from "../../src/testing/index.js";
 
 interface Case extends OpenStorportOptions {
+  /** Default: pc. */
+  readonly board?: Board;
   readonly profile: "seed" | "scsiport" | "current";
   readonly mode: NonNullable<QemuAdapter["mode"]>;
   /** What the driver should find itself on. */
@@ -40,6 +42,15 @@ const cases: readonly Case[] = [
   { profile: "current", mode: "modern", transport: "pci-modern", how: "messages" },
   {
     ...{ profile: "current", mode: "modern", transport: "pci-modern", how: "messages" },
+    ...{ properties: { "num-queues": 4, vectors: 5 }, queues: 4 },
+  },
+  { board: q35, profile: "seed", mode: "legacy", interrupts: "line", transport: "pci-legacy", how: "line" },
+  { board: q35, profile: "seed", mode: "transitional", transport: "pci-legacy", how: "messages" },
+  { board: q35, profile: "current", mode: "transitional", transport: "pci-modern", how: "messages" },
+  { board: q35, profile: "current", mode: "modern", interrupts: "line", transport: "pci-modern", how: "line" },
+  { board: q35, profile: "current", mode: "modern", messageLimit: 1, transport: "pci-modern", how: "shared-message" },
+  {
+    ...{ board: q35, profile: "current", mode: "modern", transport: "pci-modern", how: "messages" },
     ...{ properties: { "num-queues": 4, vectors: 5 }, queues: 4 },
   },
 ];
@@ -80,15 +91,15 @@ interface Place {
 }
 
 async function withMachine(
-  each: Pick<Case, "mode" | "properties">,
+  each: Pick<Case, "board" | "mode" | "properties">,
   path: string,
   work: (place: Place) => Promise<void>,
   extraArguments: readonly string[] = [],
 ): Promise<void> {
-  const { mode, properties } = each;
+  const { board = pc, mode, properties } = each;
   const disk = { image: path, write: true, serial: "storport-serial" };
   const machine = await startQemuMachine({
-    board: pc,
+    board,
     adapters: [{ kind: "virtio-blk", mode, disks: [disk], ...(properties === undefined ? {} : { properties }) }],
     extraArguments,
   });
@@ -110,7 +121,7 @@ async function withDisk(each: Case, path: string, work: (disk: StorportDisk, pla
 }
 
 for (const [index, each] of cases.entries()) {
-  const name = `${each.profile} on pc ${each.transport}, ${each.how}${each.queues === undefined ? "" : `, ${each.queues} queues`}`;
+  const name = `${each.profile} on ${(each.board ?? pc).name} ${each.transport}, ${each.how}${each.queues === undefined ? "" : `, ${each.queues} queues`}`;
 
   test(`${name}: discovery, the whole disk, writes that reach the file`, onPc, async () => {
     const path = copyOfImage(`${index}.img`);

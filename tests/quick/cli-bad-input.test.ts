@@ -193,7 +193,7 @@ const badCalls: Readonly<Record<string, BadCall>> = {
     says: /read, write, randread, randwrite/,
   },
   "an empty image argument": { words: run(""), says: /names no image/ },
-  "an unknown machine": { words: run("--machine", "amiga500"), says: /amiga500.*amigaone, pegasos2, pc/ },
+  "an unknown machine": { words: run("--machine", "amiga500"), says: /amiga500.*amigaone, pegasos2, pc, q35/ },
   "an unknown platform": { words: run("--platform", "bochs"), says: /bochs.*embedded, qemu/ },
   "an unknown option": { words: run("--jsn"), says: /unknown option '--jsn' \(Did you mean --json\?\)/ },
   "an unknown command": { words: ["rnu"], says: /unknown command 'rnu' \(Did you mean run\?\)/ },

@@ -35,6 +35,7 @@ async function runJson(folder: CliFolder, ...words: string[]): Promise<Report> {
 
 for (const [machine, transport] of Object.entries({
   pc: "pci-modern",
+  q35: "pci-modern",
   pegasos2: "pci-modern",
   amigaone: "pci-legacy",
   "riscv-virt": "mmio",

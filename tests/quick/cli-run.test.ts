@@ -20,7 +20,7 @@ function makeImages(context: TestContext): CliFolder {
   return folder;
 }
 
-const adapterTransports = { amigaone: "pci-legacy", pegasos2: "pci-modern", pc: "pci-modern" };
+const adapterTransports = { amigaone: "pci-legacy", pegasos2: "pci-modern", pc: "pci-modern", q35: "pci-modern" };
 
 for (const [machine, transport] of Object.entries(adapterTransports)) {
   test(`${machine}: --json tells of units, partitions and hashes, and no image changes`, { skip: tools }, async (t) => {

@@ -5,12 +5,13 @@
  * | bridge | intercepted | what firmware would have done and we do |
  * |---|---|---|
  * | i440FX | I/O APIC | PIIX3 routing registers name an ISA line for each PCI line |
+ * | Q35 | I/O APIC | nothing: the ICH9 wires PCI lines to inputs of their own, next to the ISA routing |
  * | Articia S | first i8259 | VIA routing registers name an ISA line for each PCI line |
  * | none (virtio-mmio) | PLIC, GIC | nothing: each window has an input of its own |
  * | MV64361 | the processor | unmask the four general-purpose pins; their latched cause is cleared, their level read |
  */
 import type { Board } from "../../machine/index.js";
-import type { BridgeDescription, ProcessorSpaces } from "../../pci/index.js";
+import type { BridgeDescription, BridgeKind, ProcessorSpaces } from "../../pci/index.js";
 import { functionAddress, openConfigAccess } from "../../pci/index.js";
 import type { QmpClient } from "./qmp.js";
 import type { QtestClient } from "./qtest.js";
@@ -35,16 +36,21 @@ export interface LinePlace {
 /** ISA lines that the four PCI lines are routed to where a south bridge lets us choose. None has a user while nothing runs. */
 const isaLines = [5, 7, 3, 4] as const;
 
-/** A device of QEMU's by its type, where its place in the tree says nothing. */
-const controllers = { articia: /^child<isa-i8259>$/, mv64361: /^child<.*-powerpc-cpu>$/ } as const;
+/** A device of QEMU's by its name or, where its place in the tree says nothing, by its type. */
+const controllers: Readonly<Record<BridgeKind, string | RegExp>> = {
+  i440fx: "ioapic",
+  q35: "ioapic",
+  articia: /^child<isa-i8259>$/,
+  mv64361: /^child<.*-powerpc-cpu>$/,
+};
 /** Boards with virtio-mmio only: PLIC of RISC-V, GIC of Arm. Their unnamed inputs are numbered as the board's are. */
 const mmioController = /^child<(riscv\.sifive\.plic|arm_gic|arm-gicv3)>$/;
 
 /** Which device of QEMU's object tree is intercepted for a board. @throws QemuError */
 export async function interceptedDevice(board: Board, qmp: QmpClient): Promise<string | undefined> {
   const kind = board.bridges[0]?.kind;
-  if (kind === "i440fx") return "ioapic";
   const type = kind === undefined ? mmioController : controllers[kind];
+  if (typeof type === "string") return type;
   const entries = (await qmp.execute("qom-list", { path: "/machine/unattached" })) as { name: string; type: string }[];
   const numbers = entries
     .filter((entry) => type.test(entry.type))
@@ -56,14 +62,16 @@ export async function interceptedDevice(board: Board, qmp: QmpClient): Promise<s
 /** The source for a bridge. Bridges of one chip share one. */
 export function lineSource(bridge: BridgeDescription, spaces: ProcessorSpaces, qtest: QtestClient): LineSource {
   if (bridge.kind === "mv64361") return mv64361Pins(bridge, spaces, qtest);
+  const { sense } = bridge.interrupts;
+  if (sense?.kind === "ioapic") return inputLines(qtest, sense.firstInput);
   return southBridgeLines(bridge, spaces, qtest);
 }
 
-/** Inputs of the controller itself, as virtio-mmio devices have them. */
-export function inputLines(qtest: QtestClient): LineSource {
+/** Inputs of the controller itself from `first` on, as virtio-mmio devices have them. */
+export function inputLines(qtest: QtestClient, first = 0): LineSource {
   return {
     prepare() {},
-    look: (line) => qtest.takeRaised(line) || qtest.lineLevel(line),
+    look: (line) => qtest.takeRaised(first + line) || qtest.lineLevel(first + line),
   };
 }
 

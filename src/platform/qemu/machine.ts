@@ -25,8 +25,6 @@ export interface QemuMachineOptions {
   readonly timeout?: number | undefined;
 }
 
-/** From here on a PC has other things than RAM below 4 GiB. */
-const largestPcRam = 0xc000_0000;
 const mebibyte = 1 << 20;
 /** `idle` looks again at once for so long, then sleeps 1 ms at a time, and after a while longer. Milliseconds. */
 const eagerFor = 1;
@@ -40,7 +38,8 @@ export async function startQemuMachine(options: QemuMachineOptions): Promise<Qem
   if (!Number.isSafeInteger(ramSize) || ramSize < 16 * mebibyte || ramSize % mebibyte !== 0) {
     throw new RangeError(`memory must be whole MiB and at least 16 MiB, got ${ramSize} bytes`);
   }
-  if (board.name === "pc" && ramSize > largestPcRam) throw new RangeError("a pc can have up to 3 GiB of memory here");
+  const most = board.qemu?.largestRam ?? Number.POSITIVE_INFINITY;
+  if (ramSize > most) throw new RangeError(`${board.name} can have up to ${most / mebibyte} MiB of memory here`);
   const qemu = await launchQemu({
     board,
     ramSize,
