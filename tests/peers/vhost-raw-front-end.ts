@@ -54,10 +54,10 @@ export class RawFrontEnd {
   readonly size: number;
   readonly #descriptors: number[] = [];
 
-  constructor(path: string, size = 4 << 20, base = 0x10_0000) {
+  constructor(path: string, size = 4 << 20, base = 0x10_0000, sealable = true) {
     this.size = size;
     this.socket = UnixSocket.connect(path);
-    this.memoryFile = createMemoryFile("raw-front-end", size, { sealable: true });
+    this.memoryFile = createMemoryFile("raw-front-end", size, { sealable });
     this.mapping = new SharedMapping(this.memoryFile, size);
     this.memory = new GuestMemory([new MemoryRegion(base, this.mapping.bytes, { shared: true })]);
     this.dma = new GuestDma(this.memory, new DmaAllocator(this.memory, base, size));

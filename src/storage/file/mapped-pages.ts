@@ -16,8 +16,8 @@ import { hasAddresses } from "./io-vectors.js";
 const chunkSize = 2 << 20;
 /** How long it is believed, in milliseconds. */
 const interval = 250;
-/** Above this a system call's price does not count any more. */
-const largest = 256 * 1024;
+/** A copy of more would hold the loop for too long. */
+const largest = 4 << 20;
 /** Above this the chunks' table is not worth its memory. */
 const largestFile = 2 ** 43;
 
