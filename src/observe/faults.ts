@@ -40,12 +40,24 @@ export type BlockFault =
   /** Never answer: only a reset gives the request back. */
   | { readonly kind: "never" };
 
+/** Bytes that a chip took from or gave to a parallel SCSI bus, as a fault hook sees them. */
+export interface WireFaultPoint {
+  /** Phase: 0…7, the lines MSG, C/D and I/O. */
+  readonly phase: number;
+  readonly byteLength: number;
+}
+
+/** What should be wrong with them: their parity, or the count of REQ and ACK in a synchronous transfer. */
+export type WireFault = "parity" | "gross";
+
 /** Whoever wants faults; a missing method wants none of that kind. */
 export interface FaultHook {
   /** What should happen to this command; undefined carries it out. */
   command?(point: CommandFaultPoint): CommandFault | undefined;
   /** What should happen to this request of a block device; undefined carries it out. */
   blockRequest?(point: BlockFaultPoint): BlockFault | undefined;
+  /** What should be wrong with bytes on a parallel SCSI bus; undefined leaves them as they are. */
+  wireTransfer?(point: WireFaultPoint): WireFault | undefined;
   /** True when this interrupt shall be lost. */
   loseInterrupt?(): boolean;
 }

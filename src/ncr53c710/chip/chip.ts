@@ -61,6 +61,7 @@ export class Ncr53c710 implements WireHost {
       port,
       bus,
       points,
+      faults: options.faults,
       readRegister: (number) => this.#registers.read(number),
       writeRegister: (number, value) => this.#registers.writeFromScripts(number, value),
       startSelectionTimer: () => this.#startSelectionTimer(),

@@ -3,6 +3,7 @@
  * the wire changed; what it did so far is in DBC and DNAD, so where it is interrupted makes no difference.
  */
 
+import type { FaultHook } from "../../observe/index.js";
 import { Dcntl, Dstat, Reg, Sstat0 } from "../registers.js";
 import { classOf, InstructionClass, IoOpcode, instructionLength } from "../scripts/instruction-set.js";
 import { blockMove } from "./execute-block-move.js";
@@ -37,6 +38,7 @@ export interface EngineContext {
   readonly port: ScsiPort;
   readonly bus: HostBus;
   readonly points: OpenPoints;
+  readonly faults: FaultHook | undefined;
   /** Registers with their side effects, by the chip's numbers; SCRIPTS may write SFBR. */
   readRegister(number: number): number;
   writeRegister(number: number, value: number): void;

@@ -1,5 +1,6 @@
 /** Block moves: as an initiator bytes go where the target's phase says; as a target the chip drives the phase. */
-import { Ctest0, Dmode, Dstat, Phase, Reg, Sstat0 } from "../registers.js";
+import type { FaultHook } from "../../observe/index.js";
+import { Ctest0, Dmode, Dstat, Phase, Reg, Scntl0, Sstat0 } from "../registers.js";
 import { BlockMoveBits, signed24 } from "../scripts/instruction-set.js";
 import { Outcome, type ScriptsEngine } from "./engine.js";
 import { busFree, noRequest } from "./scsi-wire.js";
@@ -47,7 +48,7 @@ function begin(engine: ScriptsEngine, command: number): number {
 }
 
 function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
-  const { file, port } = engine.context;
+  const { file, port, faults } = engine.context;
   let isFirst = true;
   while (file.count > 0) {
     // The ACK of a message's byte falls before the next one comes.
@@ -62,8 +63,26 @@ function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
     if (moved === 0) return Outcome.Wait;
     if (phase === Phase.MessageIn) port.holdAck();
     isFirst = false;
+    if (faults !== undefined) {
+      const cause = faultOf(engine, faults, phase, moved);
+      if (cause !== 0) return engine.stopScsi(cause);
+    }
   }
   return Outcome.Done;
+}
+
+/** The cause in SSTAT0 that a fault on the wire has; 0 when there is none, or the chip does not look. */
+function faultOf(engine: ScriptsEngine, faults: FaultHook, phase: number, byteLength: number): number {
+  const { file, port } = engine.context;
+  const fault = faults.wireTransfer?.({ phase, byteLength });
+  if (fault === "gross") {
+    const isSynchronous = phase <= Phase.DataIn && (file.bytes[Reg.SXFER] & offsetMask) !== 0;
+    return isSynchronous ? Sstat0.Sge : 0;
+  }
+  if (fault !== "parity" || (phase & 1) === 0 || (file.bytes[Reg.SCNTL0] & Scntl0.Epc) === 0) return 0;
+  // Before ACK falls, so that the target sees it with this byte.
+  if ((file.bytes[Reg.SCNTL0] & Scntl0.Aap) !== 0) port.setAttention(true);
+  return Sstat0.Par;
 }
 
 /** Moves what one region takes. -1 when nobody answers at DNAD. */

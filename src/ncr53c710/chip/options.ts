@@ -1,5 +1,5 @@
 /** What a chip can be told; among it the points where sources about the silicon disagree or say nothing. */
-import type { Observer } from "../../observe/index.js";
+import type { FaultHook, Observer } from "../../observe/index.js";
 
 /** Calls back after a time; returns the way to call it off. */
 export interface Clock {
@@ -75,5 +75,10 @@ export interface ChipOptions {
   readonly selectionTimeout?: number;
   readonly clock?: Clock;
   readonly observer?: Observer | undefined;
+  /**
+   * Asked for what is wrong on the wire. A parity error is a cause (SSTAT0.PAR) in input phases while SCNTL0.EPC is
+   * set, a gross error (SGE) in synchronous data phases.
+   */
+  readonly faults?: FaultHook | undefined;
   readonly openPoints?: Partial<OpenPoints>;
 }
