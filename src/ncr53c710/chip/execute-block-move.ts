@@ -139,7 +139,7 @@ function moveOut(engine: ScriptsEngine, phase: number): number {
       if (points.messageOutAttention === "last-byte") port.setAttention(false);
     } else length = Math.min(length, file.count - 1);
   }
-  const moved = target.send(bytes, at, length);
+  const moved = target.send(bytes, at, length, region?.pages);
   if (moved === 0) return 0;
   file.bytes[Reg.SODL] = bytes[at + moved - 1];
   file.bytes[Reg.CTEST0] &= ~Ctest0.Ddir;

@@ -2,6 +2,7 @@
  * The SCSI bus as its devices see it, one step above signals: who is connected, which phase the target asks for, bytes.
  * The chip is one host of it; targets have ids. Nothing here knows of registers.
  */
+import type { PageViews } from "../../memory/index.js";
 
 /** No REQ: the target is busy. */
 export const noRequest = -1;
@@ -18,8 +19,8 @@ export interface WireTarget {
   phase(): number;
   /** Input phases: puts up to `length` bytes to `bytes` at `at` and says how many. In MESSAGE IN, one at most. */
   receive(bytes: Uint8Array, at: number, length: number): number;
-  /** Output phases: takes up to `length` bytes and says how many. */
-  send(bytes: Uint8Array, at: number, length: number): number;
+  /** Output phases: takes up to `length` bytes and says how many. `pages` are of the same bytes, if there are any. */
+  send(bytes: Uint8Array, at: number, length: number, pages?: PageViews): number;
   /** The ACK of the last message-in byte was released: it may go on. */
   acknowledged(): void;
   /** ATN changed. */

@@ -22,6 +22,9 @@ export const Message = {
   Identify: 0x80,
 } as const;
 
+/** COMMAND COMPLETE, which every command ends with: one array for all. */
+export const commandComplete: readonly number[] = [Message.CommandComplete];
+
 /** Codes of extended messages. */
 export const ExtendedMessage = { ModifyDataPointer: 0x00, Synchronous: 0x01, Wide: 0x03 } as const;
 

@@ -3,43 +3,58 @@
 /** What a message brings about: nothing, leaving the bus with the command alive, or its end. */
 export type Consequence = "continue" | "leave" | "finish";
 
+/** Messages taken after which the lists are moved to their start. */
+const staleLimit = 32;
+
+/** The lists are kept, so that a message allocates nothing. */
 export class OutgoingMessages {
-  readonly #list: { readonly bytes: readonly number[]; readonly consequence: Consequence }[] = [];
+  readonly #bytes: (readonly number[])[] = [];
+  readonly #consequences: Consequence[] = [];
+  #first = 0;
+  #end = 0;
   #at = 0;
   /** A byte was sent, and its ACK has not been released. */
   awaitsAck = false;
 
   get count(): number {
-    return this.#list.length;
+    return this.#end - this.#first;
   }
 
   get isEmpty(): boolean {
-    return this.#list.length === 0;
+    return this.#end === this.#first;
   }
 
   /** Every byte of the first message was sent; also when there is none. */
   get isWhole(): boolean {
-    return this.isEmpty || this.#at >= this.#list[0].bytes.length;
+    return this.isEmpty || this.#at >= this.#bytes[this.#first].length;
   }
 
   /** What follows the first message. */
   get consequence(): Consequence {
-    return this.#list[0]?.consequence ?? "continue";
+    return this.isEmpty ? "continue" : this.#consequences[this.#first];
   }
 
   /** Whether the first message starts with this byte. */
   startsWith(code: number): boolean {
-    return this.#list[0]?.bytes[0] === code;
+    return !this.isEmpty && this.#bytes[this.#first][0] === code;
   }
 
+  /** Adds a message at the end; `bytes` are not to change. */
   add(bytes: readonly number[], consequence: Consequence = "continue"): void {
-    this.#list.push({ bytes, consequence });
+    if (this.#first >= staleLimit) {
+      this.#bytes.splice(0, this.#first);
+      this.#consequences.splice(0, this.#first);
+      this.#end -= this.#first;
+      this.#first = 0;
+    }
+    this.#bytes[this.#end] = bytes;
+    this.#consequences[this.#end++] = consequence;
   }
 
   /** The next byte of the first message; 0 when there is none. */
   sendByte(): number {
     this.awaitsAck = true;
-    return this.#list[0]?.bytes[this.#at++] ?? 0;
+    return this.isEmpty ? 0 : (this.#bytes[this.#first][this.#at++] ?? 0);
   }
 
   /** Sends the first message once more. */
@@ -49,13 +64,19 @@ export class OutgoingMessages {
 
   /** Drops the first message. */
   drop(): void {
-    this.#list.shift();
     this.#at = 0;
+    if (!this.isEmpty) this.#first++;
+    if (this.isEmpty) this.#restart();
   }
 
   clear(): void {
-    this.#list.length = 0;
+    this.#restart();
     this.#at = 0;
     this.awaitsAck = false;
+  }
+
+  #restart(): void {
+    this.#first = 0;
+    this.#end = 0;
   }
 }

@@ -2,11 +2,12 @@
  * A target of a {@link ScsiBus} on the wire: phases, messages, disconnection. Its logical units are those that
  * virtio-scsi has. Initiators are hostile: whatever they send ends in a status, a rejected message or a free bus.
  */
+import type { PageViews } from "../../memory/index.js";
 import type { ScsiBus } from "../../scsi/index.js";
 import { busFree, noRequest, type ScsiWire, type WireTarget, wireIds } from "../chip/scsi-wire.js";
 import { Phase } from "../registers.js";
 import { CommandCarrier } from "./command-carrier.js";
-import { Message, MessageReader } from "./messages.js";
+import { commandComplete, Message, MessageReader } from "./messages.js";
 import { type Agreement, negotiate } from "./negotiation.js";
 import { type Consequence, OutgoingMessages } from "./outgoing-messages.js";
 import { cdbLengthOf, stagePhase, TargetCommand } from "./target-command.js";
@@ -114,13 +115,12 @@ export class ScsiPhaseTarget implements WireTarget {
       case Phase.Status:
         bytes[at] = command.task.status;
         command.stage = "complete";
-        this.#outgoing.add([Message.CommandComplete], "finish");
+        this.#outgoing.add(commandComplete, "finish");
         this.#proceed();
         return 1;
       case Phase.DataIn: {
         const step = this.#step(command, length);
-        const from = command.position;
-        bytes.set(command.data.subarray(from, from + step), at);
+        command.pages.copyTo(command.position, bytes, at, step);
         this.#moved(command, step);
         return step;
       }
@@ -129,7 +129,7 @@ export class ScsiPhaseTarget implements WireTarget {
     }
   }
 
-  send(bytes: Uint8Array, at: number, length: number): number {
+  send(bytes: Uint8Array, at: number, length: number, pages?: PageViews): number {
     const command = this.#current;
     if (command === undefined || length === 0) return 0;
     switch (this.#phase) {
@@ -143,7 +143,8 @@ export class ScsiPhaseTarget implements WireTarget {
       }
       case Phase.DataOut: {
         const step = this.#step(command, length);
-        command.data.set(bytes.subarray(at, at + step), command.position);
+        if (pages !== undefined) pages.copyTo(at, command.data, command.position, step);
+        else command.data.set(bytes.subarray(at, at + step), command.position);
         this.#moved(command, step);
         return step;
       }

@@ -35,6 +35,11 @@ export class TargetCommand {
     return this.#region.bytes;
   }
 
+  /** The same, for copies out of it that allocate nothing. */
+  get pages(): MemoryRegion["pages"] {
+    return this.#region.pages;
+  }
+
   /** Readies the command for a new nexus. */
   begin(initiator: number): void {
     this.stage = "command";
