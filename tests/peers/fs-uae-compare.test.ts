@@ -111,6 +111,13 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
     );
   });
 
+  test("a chip reset after a command leaves no phase in SSTAT2 on either, with nothing of it masked", async () => {
+    const masks = fsUaeMasks.filter((mask) => !mask.what.includes("SSTAT2"));
+    assert.equal(masks.length, fsUaeMasks.length - 1);
+    await agree([...setUp, ...commandSteps(6, cdb.testUnitReady(), 0)]);
+    await agree([...setUp.slice(0, 2), { do: "read", registers: ["DSTAT", "SSTAT2"] }], [...masks]);
+  });
+
   for (const target of [0, 6]) {
     test(`commands to target ${target}: TEST UNIT READY, READ, WRITE, an unknown one`, async () => {
       const written = Uint8Array.from({ length: 1024 }, (_, index) => (index * 3 + target) & 0xff);
