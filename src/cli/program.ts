@@ -15,6 +15,7 @@ import {
   parseWithin,
 } from "./option-values.js";
 import { platformNames, usualMachine } from "./platform.js";
+import { addScriptsCommand } from "./scripts.js";
 
 const exitStatuses = `
 Exit status: 0 done; 1 the work failed; 2 the call was wrong; 130 called off with Ctrl-C.
@@ -237,5 +238,6 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .argument("[name...]", "benchmarks to run; default: all")
     .option("--list", "print the names and what they measure", false)
     .action(async (names, options) => (await import("./bench.js")).bench(names, options, interruption));
+  addScriptsCommand(program);
   return program;
 }
