@@ -36,6 +36,10 @@ const servers: Readonly<Record<string, (socket: string, image: string) => readon
     const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
     return [process.execPath, main, "serve", image, "--socket", socket];
   },
+  "system calls": (socket, image) => {
+    const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+    return [process.execPath, main, "serve", image, "--socket", socket, "--no-mapped"];
+  },
   "qemu-storage-daemon": (socket, image) => [
     "qemu-storage-daemon",
     ...["--blockdev", `driver=file,node-name=disk,filename=${image},aio=io_uring`],
@@ -60,7 +64,10 @@ export async function benchVhost(print: (line: string) => void): Promise<void> {
       sockets.set(name, { socket, image, pid: child.pid as number });
     }
     print(`4k random and large sequential I/O on a cached 1 GiB file, medians of ${rounds} alternating rounds`);
-    print("point                    ringside  qemu-s-d io_uring   ratio   p99 µs      server CPU %");
+    print("ringside: by default (mapped), and by system calls; qemu: qemu-storage-daemon with aio=io_uring");
+    print(
+      "point                     mapped  by calls      qemu       ratios        p99 µs         server µs a request",
+    );
     for (const point of points) {
       const results = new Map<string, LoadResult[]>(Object.keys(servers).map((name) => [name, []]));
       for (let round = 0; round < rounds; round++) {
@@ -70,7 +77,12 @@ export async function benchVhost(print: (line: string) => void): Promise<void> {
           await new Promise((resolve) => setTimeout(resolve, 20));
         }
       }
-      print(line(point, results.get("ringside") ?? [], results.get("qemu-storage-daemon") ?? []));
+      print(
+        line(
+          point,
+          Object.keys(servers).map((name) => results.get(name) ?? []),
+        ),
+      );
     }
   } finally {
     for (const child of running) child.kill("SIGTERM");
@@ -79,19 +91,27 @@ export async function benchVhost(print: (line: string) => void): Promise<void> {
   }
 }
 
-function line(point: Point, ours: readonly LoadResult[], theirs: readonly LoadResult[]): string {
-  const middle = (results: readonly LoadResult[], of: (result: LoadResult) => number) => median(results.map(of));
-  const iops = (results: readonly LoadResult[]) => middle(results, ({ iops }) => iops);
+function line(point: Point, results: readonly (readonly LoadResult[])[]): string {
+  const each = (of: (result: LoadResult) => number) => results.map((rounds) => median(rounds.map(of)));
+  const iops = each(({ iops }) => iops);
+  const theirs = iops[iops.length - 1];
   const thousands = (value: number) => `${(value / 1000).toFixed(1)}k`.padStart(9);
-  const both = (of: (result: LoadResult) => number) =>
-    `${middle(ours, of).toFixed(0)} / ${middle(theirs, of).toFixed(0)}`;
+  const list = (values: readonly number[], digits: number) => values.map((value) => value.toFixed(digits)).join(" / ");
   return [
-    `${point.rw} ${point.blockSize} depth ${point.depth}`.padEnd(24),
-    thousands(iops(ours)),
-    thousands(iops(theirs)).padStart(18),
-    `${(iops(ours) / iops(theirs)).toFixed(2)} ×`.padStart(8),
-    both(({ lat_us }) => lat_us.p99).padStart(14),
-    both(({ server_cpu }) => server_cpu).padStart(12),
+    `${point.rw} ${point.blockSize} depth ${point.depth}`.padEnd(23),
+    ...iops.map(thousands),
+    `${list(
+      iops.slice(0, -1).map((value) => value / theirs),
+      2,
+    )} ×`.padStart(15),
+    list(
+      each(({ lat_us }) => lat_us.p99),
+      0,
+    ).padStart(17),
+    list(
+      each(({ server_cpu, iops }) => (server_cpu * 10_000) / iops),
+      2,
+    ).padStart(20),
   ].join(" ");
 }
 

@@ -195,7 +195,11 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .addOption(new Option("--format <format>", "insist that images are raw, whatever they look like").choices(["raw"]))
     .option("--direct", "go past the host's page cache (O_DIRECT)", false)
     .option("--no-mapped", "use system calls only, also for what the page cache has")
-    .option("--poll", "look for more requests for 20 µs before sleeping; saves wake-ups, costs processor time", false)
+    .addOption(
+      new Option("--poll <microseconds>", "look for more requests so long after work before sleeping")
+        .argParser(parseWithin(0, 1000))
+        .default(20),
+    )
     .option("--control <path>", "a socket for adding and removing images, with --device scsi (docs/SERVE.md)")
     .option("--reservations <folder>", "keep persistent reservations there, with --device scsi")
     .option("--print-qemu", "print the QEMU line that attaches the socket, and end", false)

@@ -23,8 +23,8 @@ export interface ServeOptions {
   readonly direct: boolean;
   /** Copy what the page cache has through a mapping, where that can be guarded. */
   readonly mapped: boolean;
-  /** Look for more requests for a while before sleeping. */
-  readonly poll: boolean;
+  /** How long to look for more requests after work before sleeping, in microseconds. */
+  readonly poll: number;
   readonly control?: string;
   readonly reservations?: string;
 }

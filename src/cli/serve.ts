@@ -22,9 +22,6 @@ import { checkNewSocket, checkSocketPath, isFolder, listenError } from "./socket
 import { formatSize, formatTable } from "./table.js";
 import { Tally } from "./tallied-store.js";
 
-/** Microseconds. */
-const pollTime = 20;
-
 /** Carries the command out: ends when a signal comes. @throws what {@link exitStatusOf} knows */
 export async function serve(
   words: readonly string[],
@@ -75,7 +72,7 @@ async function serveDevice(
   interruption: Interruption,
 ): Promise<void> {
   const { device } = served;
-  const runner = new EventLoopRunner(device, { events: nodeEvents, spin: options.poll ? pollTime : 0 });
+  const runner = new EventLoopRunner(device, { events: nodeEvents, spin: options.poll });
   const offersConfig = options.device === "blk";
   const backEnd = new VhostUserBackEnd({ device, runner, system: linuxBackEndSystem, offersConfig });
   const rates = new LiveRates(tally, () => server.isConnected);

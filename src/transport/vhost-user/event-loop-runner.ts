@@ -25,14 +25,14 @@ export interface EventLoopRunnerOptions {
   events: EventSystem;
   /** How long a queue that is stopped waits for its requests, in milliseconds. They are given up after it. Default 30 s. */
   patience?: number;
-  /** How long a ring is looked at after work before the loop sleeps, in microseconds; at most 20. Default 0: not at all. */
+  /** How long a ring is looked at after work before the loop sleeps, in microseconds; at most 1000. Default 0: not at all. */
   spin?: number;
   observer?: Observer | undefined;
 }
 
 const defaultPatience = 30_000;
 /** Microseconds. */
-const longestSpin = 20;
+const longestSpin = 1000;
 /** Between looks at a ring whose front end does not kick, in milliseconds. */
 const pollInterval = 1;
 
