@@ -2,6 +2,7 @@
 import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
 import { benchFaces } from "./faces.js";
+import { benchIdle } from "./idle.js";
 import { benchRing } from "./ring.js";
 import { benchScripts } from "./scripts.js";
 import { benchScsi } from "./scsi.js";
@@ -28,4 +29,5 @@ export const benchmarks: readonly Benchmark[] = [
     run: benchFaces,
   },
   { name: "vhost", title: "vhost-user-blk server against qemu-storage-daemon", run: benchVhost },
+  { name: "idle", title: "what a vhost-user server costs that has nothing to do", run: benchIdle },
 ];

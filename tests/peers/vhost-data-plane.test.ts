@@ -144,35 +144,3 @@ test("a front end that makes its memory smaller ends nobody: the next one is ser
     await server.stop();
   }
 });
-
-/** Voluntary context switches of all threads of a process. */
-function voluntarySwitches(pid: number): number {
-  let sum = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1");
-    sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
-  }
-  return sum;
-}
-
-test("a server at rest sleeps, apart from the engine's own search for garbage, and is small", {
-  skip: noLinux,
-}, async () => {
-  newImage();
-  const { server, socket } = await serveWith(["--no-memory-reducer"], []);
-  const fe = new RawFrontEnd(socket);
-  try {
-    await (await startRing(fe)).verify(7);
-    const pid = server.child.pid as number;
-    await new Promise((resolve) => setTimeout(resolve, 5000));
-    const start = voluntarySwitches(pid);
-    await new Promise((resolve) => setTimeout(resolve, 30_000));
-    const count = voluntarySwitches(pid) - start;
-    assert.ok(count <= 5, `${count} context switches in 30 s`);
-    const anonymous = Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]);
-    assert.ok(anonymous < 100 * 1024, `${anonymous} KiB of memory of its own`);
-  } finally {
-    fe.close();
-    await server.stop();
-  }
-});

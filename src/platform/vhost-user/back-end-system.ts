@@ -24,7 +24,14 @@ import {
 } from "../../transport/index.js";
 
 /** Event descriptors on Node's event loop. */
-export const nodeEvents: EventSystem = { watch: watchEvent, signal: signalEvent };
+export const nodeEvents: EventSystem = {
+  watch: watchEvent,
+  signal: signalEvent,
+  soon(then) {
+    const immediate = setImmediate(then);
+    return { close: () => clearImmediate(immediate) };
+  },
+};
 
 /** Linux, for any number of back ends. */
 export const linuxBackEndSystem: BackEndSystem = {

@@ -18,6 +18,8 @@ export interface EventSystem {
   /** Calls `onEvent` whenever the descriptor was signalled, until it is closed. */
   watch(descriptor: number, onEvent: () => void): { close(): void };
   signal(descriptor: number): void;
+  /** Calls `then` once, after other events that wait had their turn. */
+  soon(then: () => void): { close(): void };
 }
 
 /** How the event loop serves a device. */
@@ -124,7 +126,7 @@ class LoopRing implements RunningRing, PaceMaker {
   #watch: { close(): void } | undefined;
   #isPaused = true;
   /** The rest of a long turn. */
-  #later: { clear(): void } | undefined;
+  #later: { close(): void } | undefined;
 
   constructor(
     type: DeviceType,
@@ -149,11 +151,10 @@ class LoopRing implements RunningRing, PaceMaker {
 
   continueLater(): void {
     if (this.#later !== undefined) return;
-    const immediate = setImmediate(() => {
+    this.#later = this.#events.soon(() => {
       this.#later = undefined;
       this.#kicked();
     });
-    this.#later = { clear: () => clearImmediate(immediate) };
   }
 
   setCall(call: number | undefined): void {
@@ -203,7 +204,7 @@ class LoopRing implements RunningRing, PaceMaker {
   }
 
   #end(): void {
-    this.#later?.clear();
+    this.#later?.close();
     this.queue.abandon();
     this.#type.resetQueue?.(this.#index);
     this.#ended();
