@@ -207,7 +207,7 @@ test("no QEMU on the path: one line that says what to install, exit status 1", a
   const folder = new CliFolder(t);
   writeNoise(folder.file("a.img"), mebibyte);
   const none = { PATH: folder.path, RINGSIDE_QEMU10: "", RINGSIDE_QEMU: "" };
-  const result = await folder.run(["run", "--platform", "qemu", "--machine", "pegasos2", "a.img"], none);
+  const result = await folder.run(["run", "--platform", "qemu", "--machine", "riscv-virt", "a.img"], none);
   assert.equal(result.status, 1);
-  assert.match(result.stderr, /^ringside: no qemu-system-ppc found for machine pegasos2: install QEMU [^\n]+\n$/);
+  assert.match(result.stderr, /^ringside: no qemu-system-riscv64 found for machine virt: install QEMU [^\n]+\n$/);
 });
