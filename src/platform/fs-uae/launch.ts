@@ -2,13 +2,14 @@
  * Starts fs-uae without a screen, with the monitor as its Kickstart and its serial port on a pseudo-terminal, and waits
  * until the monitor speaks.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PseudoTerminal } from "../../linux/index.js";
 import { generateRom } from "../../ncr53c710/index.js";
 import { Keeper } from "../qemu/keeper.js";
+import { endProcess, lastWordsOf } from "../qemu/program-end.js";
 import { configurationOf, type FsUaeDisk, type FsUaeModel } from "./configuration.js";
 import { type FsUaeProgram, findFsUae } from "./find-fs-uae.js";
 import { FsUaeError } from "./fs-uae-error.js";
@@ -70,13 +71,13 @@ export async function launchFsUae(options: FsUaeOptions = {}): Promise<FsUaeProc
     child.once("error", (error) => (failed = error.message));
     child.once(
       "exit",
-      (status, signal) => (failed ??= lastWordsOf(log) || `it ended with ${signal ?? `exit status ${status}`}`),
+      (status, signal) => (failed ??= lastWordsOf(log, 300) || `it ended with ${signal ?? `exit status ${status}`}`),
     );
     undo.push(() => endProcess(child, 0));
     const keeper = new Keeper(child, folder);
     undo[0] = () => keeper.release();
     let isClosed = false;
-    const lastWords = () => (isClosed ? "" : lastWordsOf(log));
+    const lastWords = () => (isClosed ? "" : lastWordsOf(log, 300));
     const monitor = new MonitorClient(terminal, { timeout, lastWords });
     const end = performance.now() + timeout;
     while (!monitor.takeGreeting(0)) {
@@ -136,26 +137,4 @@ function environment(folder: string): NodeJS.ProcessEnv {
     SDL_AUDIODRIVER: "dummy",
     ALSOFT_DRIVERS: "null",
   };
-}
-
-async function endProcess(child: ChildProcess, patience: number): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.ref();
-  child.kill(patience > 0 ? "SIGTERM" : "SIGKILL");
-  const timer = setTimeout(() => child.kill("SIGKILL"), patience);
-  await ended;
-  clearTimeout(timer);
-}
-
-function lastWordsOf(log: number): string {
-  const { size } = fstatSync(log);
-  const bytes = Buffer.alloc(Math.min(size, 300));
-  const length = readSync(log, bytes, 0, bytes.length, size - bytes.length);
-  const lines = bytes.toString("utf8", 0, length).split("\n");
-  if (size > bytes.length) lines.shift();
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-    .join(" | ");
 }

@@ -9,7 +9,6 @@ import {
   ftruncateSync,
   mkdtempSync,
   openSync,
-  readSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -22,6 +21,7 @@ import type { Board } from "../../machine/index.js";
 import { adapterDevice, deviceOption, diskProperties, driveNodes, mmioVersion, type QemuAdapter } from "./drives.js";
 import { findQemu, type QemuProgram, qemuBoard } from "./find-qemu.js";
 import { Keeper } from "./keeper.js";
+import { endProcess, lastWordsOf } from "./program-end.js";
 import { QemuError } from "./qemu-error.js";
 import { QmpClient } from "./qmp.js";
 import { QtestClient } from "./qtest.js";
@@ -88,7 +88,7 @@ export class QemuProcess {
 
   /** The end of what QEMU wrote to standard error, as one line. */
   lastWords(): string {
-    return this.#closing === undefined ? lastWordsOf(this.#log) : "";
+    return this.#closing === undefined ? lastWordsOf(this.#log, 600) : "";
   }
 
   /** Keeps QEMU's log within bounds. */
@@ -144,7 +144,7 @@ export async function launchQemu(options: LaunchOptions): Promise<QemuProcess> {
     child.once("error", (error) => (failed = error.message));
     child.once(
       "exit",
-      (status, signal) => (failed ??= lastWordsOf(log) || `it ended with ${signal ?? `exit status ${status}`}`),
+      (status, signal) => (failed ??= lastWordsOf(log, 600) || `it ended with ${signal ?? `exit status ${status}`}`),
     );
     undo.push(() => endProcess(child, 0));
     const keeper = new Keeper(child, folder);
@@ -156,7 +156,7 @@ export async function launchQemu(options: LaunchOptions): Promise<QemuProcess> {
       if (performance.now() > end) throw new QemuError(`QEMU did not start within ${timeout} ms`);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    const lastWords = () => lastWordsOf(log);
+    const lastWords = () => lastWordsOf(log, 600);
     const connected = socket;
     undo.push(() => connected.close());
     const { qmp, qtest } = await negotiate(monitor.peer, connected, { timeout, lastWords });
@@ -244,26 +244,4 @@ function listenForMonitor(path: string): Promise<{ readonly peer: Socket | undef
       }),
     );
   });
-}
-
-async function endProcess(child: ChildProcess, patience: number): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.ref();
-  child.kill(patience > 0 ? "SIGTERM" : "SIGKILL");
-  const timer = setTimeout(() => child.kill("SIGKILL"), patience);
-  await ended;
-  clearTimeout(timer);
-}
-
-function lastWordsOf(log: number): string {
-  const { size } = fstatSync(log);
-  const bytes = Buffer.alloc(Math.min(size, 600));
-  const length = readSync(log, bytes, 0, bytes.length, size - bytes.length);
-  const lines = bytes.toString("utf8", 0, length).split("\n");
-  if (size > bytes.length) lines.shift();
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-    .join(" | ");
 }
