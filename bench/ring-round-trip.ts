@@ -17,6 +17,8 @@ export interface RingLoopOptions {
   eventIndex: boolean;
   endianness: "little" | "big";
   shared: boolean;
+  /** Somebody looks, and ignores what it sees. Default nobody does: then looking costs a branch each time. */
+  observed?: boolean;
   rounds: number;
 }
 
@@ -28,7 +30,8 @@ export function ringRoundTrip(options: RingLoopOptions): number {
   const dma = new GuestDma(memory, new DmaAllocator(memory, 0, 1 << 20));
   const layout = endianness === "big" ? legacyLayout(size) : compactLayout(size);
   const addresses = layoutAt(layout, dma.allocate(layout.byteLength, layout.alignment).address);
-  const common = { index: 0, size, addresses, endianness, indirect, eventIndex };
+  const observer = options.observed ? { emit: () => {} } : undefined;
+  const common = { index: 0, size, addresses, endianness, indirect, eventIndex, observer };
   const driver = new SplitDriver<number>(memory, { ...common, dma });
   const device = new SplitDevice(memory, common);
   let checksum = run(driver, device, 300_000);

@@ -19,6 +19,10 @@ const variants: readonly { name: string; options: Omit<RingLoopOptions, "rounds"
     name: "direct, shared memory",
     options: { indirect: false, eventIndex: false, endianness: "little", shared: true },
   },
+  {
+    name: "direct, observed",
+    options: { indirect: false, eventIndex: false, endianness: "little", shared: false, observed: true },
+  },
 ];
 
 /** The C yardstick, built from bench/ring-loop.c. */
