@@ -1,1 +1,4 @@
+export * from "./file-system.js";
+export * from "./file-system-error.js";
+export { type VolumePlace, VolumeReader } from "./volume-reader.js";
 export * from "./xv6/index.js";

@@ -3,7 +3,8 @@
  * superblock against the disk, and nothing is followed further than the format allows.
  */
 import type { StructValue } from "../../bytes/index.js";
-import { FileSystemError } from "./file-system-error.js";
+import { type FileFacts, type FileSystem, pathParts, readWhole, type VolumeFacts } from "../file-system.js";
+import { FileSystemError } from "../file-system-error.js";
 import {
   decodeXv6Name,
   encodeXv6Name,
@@ -55,7 +56,8 @@ const typeNames: Readonly<Record<number, Xv6Inode["type"]>> = {
 };
 
 /** A file system that was opened. */
-export class Xv6FileSystem {
+export class Xv6FileSystem implements FileSystem {
+  readonly volume: VolumeFacts;
   readonly superblock: StructValue<typeof xv6Superblock>;
   readonly #reader: Xv6BlockReader;
   /** First block behind the bitmap. */
@@ -64,6 +66,7 @@ export class Xv6FileSystem {
   private constructor(reader: Xv6BlockReader, superblock: StructValue<typeof xv6Superblock>) {
     this.#reader = reader;
     this.superblock = superblock;
+    this.volume = { type: "xv6", blockSize: xv6BlockSize, blocks: superblock.size };
     this.#dataStart = superblock.bitmapStart + Math.ceil(superblock.size / (8 * xv6BlockSize));
   }
 
@@ -117,7 +120,7 @@ export class Xv6FileSystem {
   async lookup(path: string): Promise<Xv6Inode> {
     let inode = await this.inode(xv6RootInode);
     let walked = "";
-    for (const part of path.split("/").filter((name) => name !== "")) {
+    for (const part of pathParts(path)) {
       const names = await this.list(inode, walked || "/");
       const wanted = decodeXv6Name(encodeXv6Name(part));
       walked += `/${part}`;
@@ -159,17 +162,30 @@ export class Xv6FileSystem {
     }
   }
 
-  /** The whole content of a file. @throws FileSystemError `damaged`, `not-a-file` */
-  async readFile(path: string): Promise<Uint8Array> {
+  /** What is at a path. @throws FileSystemError */
+  async stat(path: string): Promise<FileFacts> {
+    return factsOf(pathParts(path).at(-1) ?? "/", await this.lookup(path));
+  }
+
+  /** The entries of a directory, without `.` and `..`. @throws FileSystemError */
+  async entries(path: string): Promise<FileFacts[]> {
+    const entries: FileFacts[] = [];
+    for (const { name, inode } of await this.list(await this.lookup(path), path)) {
+      if (name !== "." && name !== "..") entries.push(factsOf(name, await this.inode(inode)));
+    }
+    return entries;
+  }
+
+  /** The content of a file, a block at a time. @throws FileSystemError */
+  async *pieces(path: string): AsyncGenerator<Uint8Array, void, undefined> {
     const inode = await this.lookup(path);
     if (inode.type !== "file") throw new FileSystemError("not-a-file", `${path} is a ${inode.type}`);
-    const whole = new Uint8Array(inode.size);
-    let done = 0;
-    for await (const bytes of this.content(inode)) {
-      whole.set(bytes, done);
-      done += bytes.byteLength;
-    }
-    return whole;
+    yield* this.content(inode);
+  }
+
+  /** The whole content of a file. @throws FileSystemError `damaged`, `not-a-file` */
+  async readFile(path: string): Promise<Uint8Array> {
+    return readWhole(this, path);
   }
 
   async #dataBlock(inode: Xv6Inode, number: number): Promise<Uint8Array> {
@@ -179,6 +195,10 @@ export class Xv6FileSystem {
     }
     return this.#reader.readBlock(number);
   }
+}
+
+function factsOf(name: string, { number, type, size }: Xv6Inode): FileFacts {
+  return { name, inode: number, type, size };
 }
 
 function damaged(what: string): FileSystemError {
