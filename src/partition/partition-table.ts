@@ -14,8 +14,20 @@ export interface Partition {
   readonly bootable: boolean;
   /** Amiga only: −128…127. */
   readonly bootPriority?: number;
+  /** Amiga only: what a DOS node is made from. */
+  readonly mount?: RdbMount;
   /** What the partition's boot block says it holds, where the table does not say it: `DOS\3`. */
   readonly content?: string;
+}
+
+/** What a partition block of an RDB says about mounting. */
+export interface RdbMount {
+  /** The environment as it stands there, longwords: TableSize, then as many as it says, at most 20 in all. */
+  readonly environment: readonly number[];
+  /** Flags for OpenDevice. */
+  readonly deviceFlags: number;
+  /** Not to be mounted automatically. */
+  readonly noMount: boolean;
 }
 
 /** Which kind of partition table a disk has. */
@@ -38,7 +50,19 @@ export interface RdbFileSystem {
   readonly type: string;
   readonly version: number;
   readonly revision: number;
+  /** The same DosType as a number. */
+  readonly dosType: number;
+  /** Which fields of a device node the file system sets, {@link RdbPatch}. */
+  readonly patchFlags: number;
+  /** Bytes, for its process. */
+  readonly stackSize: number;
+  readonly priority: number;
+  /** −1: none, as for all that is not BCPL. */
+  readonly globalVector: number;
 }
+
+/** Bits of {@link RdbFileSystem.patchFlags}. */
+export const RdbPatch = { StackSize: 0x10, Priority: 0x20, Startup: 0x40, SegList: 0x80, GlobalVector: 0x100 } as const;
 
 /** A note for each partition that leaves the disk and for each two that overlap. */
 export function geometryNotes(partitions: readonly Partition[], blocks: number): string[] {

@@ -16,6 +16,8 @@ const spec: RdbSpec = {
     { dosType: 0x50465303, version: 19, revision: 2 },
   ],
 };
+/** What the builder leaves 0 in a file system's block. */
+const patched = { patchFlags: 0, stackSize: 0, priority: 0, globalVector: 0 };
 const diskBlocks = 100 * 128;
 
 /** Changes a long in a block and makes its sum right again. */
@@ -24,6 +26,12 @@ function patch(bytes: Uint8Array, block: number, long: number, value: number): U
   view.setUint32(block * 512 + long * 4, value);
   sealRdbBlock(view, block * 512);
   return bytes;
+}
+
+/** What a node is made from, as the builder writes it. */
+function mountOf(low: number, high: number, priority: number, dosType: number, noMount = false) {
+  const environment = [16, 128, 0, 4, 1, 32, 2, 0, 0, low, high, 30, 0, 0x1fe00, 0x7ffffffe, priority >>> 0, dosType];
+  return { environment, deviceFlags: 0, noMount };
 }
 
 const read = (bytes: Uint8Array) => readPartitions(blockReaderOf(bytes, 512, diskBlocks));
@@ -45,6 +53,7 @@ describe("RDB", () => {
           blocks: 39 * 128,
           bootable: true,
           bootPriority: -5,
+          mount: mountOf(2, 40, -5, 0x444f5303),
         },
         {
           index: 2,
@@ -55,6 +64,7 @@ describe("RDB", () => {
           blocks: 20 * 128,
           bootable: false,
           bootPriority: 0,
+          mount: mountOf(41, 60, 0, 0x53465300, true),
         },
         {
           index: 3,
@@ -65,11 +75,12 @@ describe("RDB", () => {
           blocks: 39 * 128,
           bootable: false,
           bootPriority: 127,
+          mount: mountOf(61, 99, 127, 0x554e4901),
         },
       ],
       fileSystems: [
-        { type: "SFS\\0", version: 1, revision: 293 },
-        { type: "PFS\\3", version: 19, revision: 2 },
+        { type: "SFS\\0", version: 1, revision: 293, dosType: 0x53465300, ...patched },
+        { type: "PFS\\3", version: 19, revision: 2, dosType: 0x50465303, ...patched },
       ],
     });
   });

@@ -24,9 +24,11 @@ const rdsk = {
 } as const;
 
 /** Byte offsets in a partition block. */
-const part = { flags: 20, driveName: 36, environment: 128 } as const;
+const part = { flags: 20, deviceFlags: 32, driveName: 36, environment: 128 } as const;
 const partFlags = { bootable: 1, noMount: 2 } as const;
 
+/** Longwords that an environment has at most: DosEnvec up to de_BootBlocks. */
+const longestEnvironment = 20;
 /** Longwords in the environment. */
 const env = {
   tableSize: 0,
@@ -40,7 +42,9 @@ const env = {
 } as const;
 
 /** Byte offsets in a file system header block. */
-const fshd = { dosType: 32, version: 36 } as const;
+const fshd = {
+  ...{ dosType: 32, version: 36, patchFlags: 40, stackSize: 60, priority: 64, globalVector: 76 },
+} as const;
 
 const next = 16;
 const idOf = (view: DataView): string => textAt(view, 0, 4);
@@ -89,10 +93,16 @@ async function readLists(reader: BlockReader, disk: DataView, notes: string[]): 
   const fileSystems: RdbFileSystem[] = [];
   for (const block of await readList(reader, disk.getUint32(rdsk.fileSystemList), "FSHD", unit, notes)) {
     const version = block.getUint32(fshd.version);
+    const dosType = block.getUint32(fshd.dosType);
     fileSystems.push({
-      type: dosTypeName(block.getUint32(fshd.dosType)),
+      type: dosTypeName(dosType),
       version: version >>> 16,
       revision: version & 0xffff,
+      dosType,
+      patchFlags: block.getUint32(fshd.patchFlags),
+      stackSize: block.getUint32(fshd.stackSize),
+      priority: block.getInt32(fshd.priority),
+      globalVector: block.getInt32(fshd.globalVector),
     });
   }
   notes.push(...geometryNotes(partitions, reader.blocks));
@@ -176,7 +186,8 @@ function readPartition(
   }
   const dosType = tableSize >= env.dosType ? long(env.dosType) : 0;
   const flags = block.getUint32(part.flags);
-  if ((flags & partFlags.noMount) !== 0) notes.push(`${name} is not to be mounted automatically`);
+  const noMount = (flags & partFlags.noMount) !== 0;
+  if (noMount) notes.push(`${name} is not to be mounted automatically`);
   return {
     index,
     name,
@@ -186,6 +197,11 @@ function readPartition(
     blocks,
     bootable: (flags & partFlags.bootable) !== 0,
     bootPriority: tableSize >= env.bootPriority ? (long(env.bootPriority) << 24) >> 24 : 0,
+    mount: {
+      environment: Array.from({ length: Math.min(tableSize + 1, longestEnvironment) }, (_, index) => long(index)),
+      deviceFlags: block.getUint32(part.deviceFlags),
+      noMount,
+    },
   };
 }
 
