@@ -1,0 +1,47 @@
+/** The drivers that there are, as data: version 1.5 build 1079, and what it should have been. */
+import { type CommandBehaviour, rightCommands, strictCommands } from "./commands/behaviour.js";
+import { type DeviceBehaviour, rightBehaviour, strictBehaviour } from "./device/behaviour.js";
+
+/** One driver. */
+export interface AmigaProfile {
+  readonly name: "strict" | "extended";
+  readonly title: string;
+  /** Controllers that are used; others are left alone. */
+  readonly controllers: number;
+  /** Targets and LUNs that are looked at on each, and units that there can be. */
+  readonly targets: number;
+  readonly luns: number;
+  readonly units: number;
+  /** Transfers in flight on one unit. */
+  readonly slots: number;
+  /** Of queues, units and discovery. */
+  readonly behaviour: DeviceBehaviour;
+  /** Of commands and DMA. */
+  readonly commands: CommandBehaviour;
+}
+
+/** Both profiles by name. */
+export const amigaProfiles: Readonly<Record<AmigaProfile["name"], AmigaProfile>> = {
+  strict: {
+    name: "strict",
+    title: "virtioscsi.device 1.5 build 1079",
+    controllers: 1,
+    targets: 8,
+    luns: 8,
+    units: 8,
+    slots: 16,
+    behaviour: strictBehaviour,
+    commands: strictCommands,
+  },
+  extended: {
+    name: "extended",
+    title: "virtioscsi.device as it should have been",
+    controllers: 255,
+    targets: 256,
+    luns: 256,
+    units: 256,
+    slots: 64,
+    behaviour: rightBehaviour,
+    commands: rightCommands,
+  },
+};
