@@ -45,6 +45,11 @@ export class DeviceError extends Error {
   override readonly name: string = "DeviceError";
 }
 
+/** A request did not end in time, or was called off. */
+export class RequestAborted extends DeviceError {
+  override readonly name = "RequestAborted";
+}
+
 /** The combination asked for cannot be had (for example a feature on a transport that lacks it). */
 export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";

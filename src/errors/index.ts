@@ -1,2 +1,3 @@
+export * from "./cancellation.js";
 export * from "./errors.js";
 export * from "./violations.js";

@@ -2,18 +2,12 @@
  * What drivers of request queues have in common above their rings: requests that wait for room, promises with a limit,
  * giving a device up, and being taken off it under load. A device type's driver adds its own protocol.
  */
-import { DeviceError, ProtocolError } from "../../errors/index.js";
+import { Cancellation, DeviceError, ProtocolError, RequestAborted } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import { DriverLink, type DriverTransport, type LinkOptions } from "../../transport/index.js";
-import { Cancellation } from "./cancellation.js";
 import { RequestRings, type RequestRingsOptions } from "./request-rings.js";
 import type { RingRequest } from "./ring-request.js";
-
-/** A request did not end in time, or was called off. */
-export class RequestAborted extends DeviceError {
-  override readonly name = "RequestAborted";
-}
 
 /** What every driver of request queues takes, and how long it waits. */
 export interface RequestDriverOptions {

@@ -3,13 +3,18 @@ import { test } from "node:test";
 import { boards, findVirtioAdapters, openAdapter } from "../../machine/index.js";
 import { readPartitions } from "../../partition/index.js";
 import { EmbeddedMachine } from "../../platform/embedded/index.js";
-import { Disk, ScsiBus, unitAddress } from "../../scsi/index.js";
+import {
+  Disk,
+  discoverUnits,
+  ScsiBus,
+  ScsiCommandError,
+  sendCommand,
+  UnitBlocks,
+  unitAddress,
+} from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
 import { VirtioScsiDevice, type VirtioScsiOptions } from "./device.js";
-import { discoverUnits } from "./discover.js";
 import { VirtioScsiDriver } from "./driver.js";
-import { ScsiCommandError, sendCommand } from "./send-command.js";
-import { UnitBlocks } from "./unit-blocks.js";
 
 async function withDriver(
   bus: ScsiBus,

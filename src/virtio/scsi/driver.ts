@@ -2,14 +2,25 @@
  * The driver half of virtio-scsi (virtio 1.2 §5.6). At ring level it is synchronous: `submit`, `flush`, `poll`, with
  * reusable requests and no allocation. Above that, {@link VirtioScsiDriver.execute} takes a command and gives a promise.
  */
-import { describeCdb, encodeVirtioLun, type UnitAddress } from "../../scsi/index.js";
+import {
+  type CommandAnswer,
+  type CommandOptions,
+  describeCdb,
+  encodeVirtioLun,
+  type InitiatorLimits,
+  lunLimit,
+  type ScsiInitiator,
+  ScsiResponse,
+  targetLimit,
+  type UnitAddress,
+} from "../../scsi/index.js";
 import { type DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
 import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
 import { openScsiConfig, type ScsiConfig } from "./driver-config.js";
 import { ControlQueue } from "./driver-control.js";
 import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
 import { ScsiRequest, type ScsiRequestFormat } from "./driver-request.js";
-import { ScsiQueue, ScsiResponse, scsiFeatures, TaskManagement } from "./protocol.js";
+import { ScsiQueue, scsiFeatures, TaskManagement } from "./protocol.js";
 
 /** What the driver takes and how long it waits. `features` default to all that it knows, without INOUT. */
 export interface ScsiDriverOptions extends RequestDriverOptions {
@@ -22,31 +33,11 @@ export interface ScsiDriverOptions extends RequestDriverOptions {
   eventBuffers?: number;
 }
 
-/** Data and patience of one command. */
-export interface CommandOptions {
-  /** Data for the device. */
-  dataOut?: Uint8Array;
-  /** Room for data from the device. */
-  dataIn?: Uint8Array;
-  /** Milliseconds; default the driver's. */
-  timeout?: number;
-  /** Stops waiting and has the command aborted. The memory stays lent until the device gave it back. */
-  signal?: AbortSignal;
-  /** Request queue to use. Default 0. */
-  queue?: number;
-}
+/** Data and patience of one command, see {@link ScsiInitiator}. */
+export type { CommandOptions } from "../../scsi/index.js";
 
 /** How a command ended. */
-export interface CommandResult {
-  /** virtio-scsi response code. */
-  readonly response: number;
-  /** SCSI status, meaningful with response OK. */
-  readonly status: number;
-  /** Sense data, empty without. */
-  readonly sense: Uint8Array;
-  /** Bytes of the data buffers that were not used. */
-  readonly residual: number;
-}
+export type CommandResult = CommandAnswer;
 
 /** A command did not end in time, or was called off. */
 export { RequestAborted as CommandAborted } from "../driver-base/index.js";
@@ -63,8 +54,10 @@ export const knownScsiFeatures = featureSet(
 );
 
 /** The driver of one adapter. */
-export class VirtioScsiDriver extends RequestDriver<ScsiRequest> {
+export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements ScsiInitiator {
   readonly config: ScsiConfig;
+  /** What the configuration says about targets, LUNs and transfers. */
+  readonly limits: InitiatorLimits;
   readonly #control: ControlQueue;
   readonly #events: EventReceiver | undefined;
 
@@ -85,6 +78,7 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> {
       options,
     );
     this.config = config;
+    this.limits = limitsOf(config);
     this.#control = control;
     if (eventBuffers > 0) this.#events = new EventReceiver(link, eventQueue, eventBuffers, config.eventInfoSize);
   }
@@ -182,6 +176,14 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> {
     this.#control.close(error, keepsMemory);
     this.#events?.close(keepsMemory);
   }
+}
+
+function limitsOf({ maxTarget, maxLun, maxSectors }: ScsiConfig): InitiatorLimits {
+  return {
+    targets: Array.from({ length: Math.min(maxTarget, targetLimit - 1) + 1 }, (_, target) => target),
+    luns: Math.min(maxLun, lunLimit - 1) + 1,
+    largestTransfer: (maxSectors || 0xffff) * 512,
+  };
 }
 
 function resultOf(request: ScsiRequest, length: number): CommandResult {

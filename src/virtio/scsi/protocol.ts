@@ -50,27 +50,8 @@ export const responseHeader = struct({
   response: u8,
 });
 
-/** Response codes of requests and task management functions, §5.6.6.1 and §5.6.6.2. */
-export const ScsiResponse = {
-  Ok: 0,
-  Overrun: 1,
-  Aborted: 2,
-  BadTarget: 3,
-  Reset: 4,
-  Busy: 5,
-  TransportFailure: 6,
-  TargetFailure: 7,
-  NexusFailure: 8,
-  Failure: 9,
-  FunctionSucceeded: 10,
-  FunctionRejected: 11,
-  IncorrectLun: 12,
-} as const;
-
-/** The name of a response code. */
-export function responseName(response: number): string {
-  return Object.entries(ScsiResponse).find(([, value]) => value === response)?.[0] ?? `response ${response}`;
-}
+// Response codes of requests and task management functions, §5.6.6.1 and §5.6.6.2: any host adapter answers with them.
+export { responseName, ScsiResponse } from "../../scsi/index.js";
 
 /** Types of control request, §5.6.6.2. */
 export const ControlType = { TaskManagement: 0, AsyncQuery: 1, AsyncSubscribe: 2 } as const;

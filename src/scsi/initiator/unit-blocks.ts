@@ -1,9 +1,10 @@
-/** The blocks of a unit, read and written through the driver half. Fits what partition readers want of a disk. */
+/** The blocks of a unit, read and written through an adapter's driver. Fits what partition readers want of a disk. */
 import { DeviceError } from "../../errors/index.js";
 import type { Observer } from "../../observe/index.js";
-import { cdb, type UnitAddress } from "../../scsi/index.js";
+import * as cdb from "../cdb.js";
+import type { UnitAddress } from "../lun-address.js";
 import type { DiscoveredUnit } from "./discover.js";
-import type { VirtioScsiDriver } from "./driver.js";
+import type { ScsiInitiator } from "./initiator.js";
 import { sendCommand } from "./send-command.js";
 
 /** Bytes of one command, so that buffers stay small. */
@@ -16,11 +17,11 @@ export class UnitBlocks {
   readonly blocks: number;
   /** Blocks that one command moves at most; longer transfers become several. */
   readonly commandBlocks: number;
-  readonly #driver: VirtioScsiDriver;
+  readonly #driver: ScsiInitiator;
   readonly #observer: Observer | undefined;
 
   /** @throws RangeError when the unit has no capacity. */
-  constructor(driver: VirtioScsiDriver, unit: DiscoveredUnit, options: { observer?: Observer | undefined } = {}) {
+  constructor(driver: ScsiInitiator, unit: DiscoveredUnit, options: { observer?: Observer | undefined } = {}) {
     const { capacity, address } = unit;
     if (capacity === undefined) throw new RangeError(`target ${unit.target} lun ${unit.lun} holds no blocks`);
     this.address = address;

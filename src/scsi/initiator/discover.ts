@@ -1,32 +1,21 @@
 /** Finds the logical units of an adapter: REPORT LUNS to each target, then INQUIRY, capacity and names of each unit. */
 import type { Observer } from "../../observe/index.js";
-import {
-  type Capacity,
-  cdb,
-  DeviceType,
-  type InquiryData,
-  parseBlockLimits,
-  parseCapacity10,
-  parseCapacity16,
-  parseInquiry,
-  parseModeSense6,
-  parseReportLuns,
-  parseSerialNumber,
-  parseSupportedPages,
-  Qualifier,
-  SenseKey,
-  targetLimit,
-  type UnitAddress,
-  unitAddress,
-  VpdPage,
-} from "../../scsi/index.js";
-import type { VirtioScsiDriver } from "./driver.js";
-import { ScsiResponse } from "./protocol.js";
+import { type Capacity, parseCapacity10, parseCapacity16 } from "../capacity.js";
+import * as cdb from "../cdb.js";
+import { DeviceType, type InquiryData, parseInquiry, Qualifier } from "../inquiry.js";
+import { type UnitAddress, unitAddress } from "../lun-address.js";
+import { parseModeSense6 } from "../mode.js";
+import { parseReportLuns } from "../report-luns.js";
+import { SenseKey } from "../sense-codes.js";
+import { parseSerialNumber, parseSupportedPages, VpdPage } from "../vpd.js";
+import { parseBlockLimits } from "../vpd-block.js";
+import type { ScsiInitiator } from "./initiator.js";
 import { ScsiCommandError, sendCommand } from "./send-command.js";
+import { ScsiResponse } from "./service-response.js";
 
 /** How far to look. */
 export interface DiscoverOptions {
-  /** Targets to look at. Default: all that the device's configuration names. */
+  /** Targets to look at. Default: all that the adapter can have. */
   targets?: readonly number[];
   /** Commands that are under way at once. Default 32. */
   depth?: number;
@@ -59,12 +48,8 @@ const firstLunList = 4096;
  * Finds every unit, by target and LUN. Targets that do not exist cost one command.
  * @throws ScsiCommandError when a target answers with something else than "not here".
  */
-export async function discoverUnits(
-  driver: VirtioScsiDriver,
-  options: DiscoverOptions = {},
-): Promise<DiscoveredUnit[]> {
-  const limit = Math.min(driver.config.maxTarget, targetLimit - 1) + 1;
-  const targets = options.targets ?? Array.from({ length: limit }, (_, target) => target);
+export async function discoverUnits(driver: ScsiInitiator, options: DiscoverOptions = {}): Promise<DiscoveredUnit[]> {
+  const targets = options.targets ?? driver.limits.targets;
   const found: DiscoveredUnit[] = [];
   await forEachAtOnce(targets, options.depth ?? 32, async (target) => {
     options.check?.();
@@ -88,7 +73,7 @@ async function forEachAtOnce<T>(items: readonly T[], depth: number, work: (item:
 
 /** The LUNs of a target; empty when there is no such target. */
 async function reportLuns(
-  driver: VirtioScsiDriver,
+  driver: ScsiInitiator,
   target: number,
   observer: Observer | undefined,
 ): Promise<readonly number[]> {
@@ -98,14 +83,14 @@ async function reportLuns(
     const report = data && parseReportLuns(data);
     if (report === undefined) return [];
     if (report.totalLength <= room || room === largestLunList) {
-      return [...new Set(report.luns)].filter((lun) => lun < 0x4000).sort((one, other) => one - other);
+      return [...new Set(report.luns)].filter((lun) => lun < driver.limits.luns).sort((one, other) => one - other);
     }
     room = Math.min(report.totalLength, largestLunList);
   }
 }
 
 async function describeUnit(
-  driver: VirtioScsiDriver,
+  driver: ScsiInitiator,
   address: UnitAddress,
   place: { target: number; lun: number },
   observer: Observer | undefined,
@@ -124,7 +109,7 @@ async function describeUnit(
   const capacity = hasBlocks ? await readCapacity(driver, address, observer) : undefined;
   const mode = isDisk ? await ask(driver, address, cdb.modeSense6(0x3f), 255, observer, isRefusal) : undefined;
 
-  const adapterLimit = Math.floor(((driver.config.maxSectors || 0xffff) * 512) / (capacity?.blockSize ?? 512));
+  const adapterLimit = Math.floor(driver.limits.largestTransfer / (capacity?.blockSize ?? 512));
   const unitLimit = (limitsPage && parseBlockLimits(limitsPage)?.maximumTransfer) || adapterLimit;
   return {
     address,
@@ -139,7 +124,7 @@ async function describeUnit(
 
 /** READ CAPACITY(16) where the unit has it, since it tells more; undefined without a medium. */
 async function readCapacity(
-  driver: VirtioScsiDriver,
+  driver: ScsiInitiator,
   address: UnitAddress,
   observer: Observer | undefined,
 ): Promise<Capacity | undefined> {
@@ -156,7 +141,7 @@ async function readCapacity(
 
 /** What came, or undefined when the failure is one that `expected` knows. */
 async function ask(
-  driver: VirtioScsiDriver,
+  driver: ScsiInitiator,
   address: UnitAddress,
   command: Uint8Array,
   room: number,
