@@ -5,9 +5,12 @@
  *
  * A signal handler cannot be JavaScript. So it is a few machine instructions of our own, for x86-64, which touch
  * nothing but their table and make system calls. Faults elsewhere end the process as ever.
+ *
+ * Handler and table are the process's: each thread guards its own ranges in them, and a range is guarded whichever thread
+ * touches it. The main thread installs the handler, before it makes threads that want to guard too.
  */
-import { isMainThread } from "node:worker_threads";
-import { libcFunction } from "./libc.js";
+import { getEnvironmentData, isMainThread, setEnvironmentData } from "node:worker_threads";
+import { koffi, libcFunction } from "./libc.js";
 import { NativeBuffer } from "./native-buffer.js";
 
 const protectCall = libcFunction("int mprotect(uintptr_t, size_t, int)");
@@ -21,12 +24,17 @@ const actionFlags = 0x0800_0004;
 const actionSize = 152;
 const actionFlagsAt = 136;
 
-// The table: a count, zeros that are SIG_DFL for the kernel, then 32 bytes for each range.
+// The table: how many entries were ever in use, zeros that are SIG_DFL for the kernel, then 32 bytes for each range:
+// start, end (0: matches nothing), pages lost, and whether somebody has the entry.
 const headerSize = 64;
 const entrySize = 32;
 const mostRanges = 4096;
+const tableSize = headerSize + entrySize * mostRanges;
 const endAt = 8;
 const faultsAt = 16;
+const takenAt = 24;
+/** Where threads made later learn of the table. */
+const tableName = "ringside.bus-error-guard";
 
 /**
  * The handler, position-independent. Two places take the table's address.
@@ -69,71 +77,104 @@ export interface GuardedRange {
   close(): void;
 }
 
-let table: NativeBuffer | undefined;
-let isInstalled: boolean | undefined;
-const ranges: Range[] = [];
+/** The table as this thread sees it. */
+interface Table {
+  readonly words: Int32Array;
+  readonly longs: BigUint64Array;
+}
+
+let table: Table | undefined;
+let isInstalled = false;
+
+/** Installs the handler now: threads that are made afterwards can guard memory too. For the main thread. */
+export function prepareGuard(): boolean {
+  if (!isInstalled) {
+    isInstalled = true;
+    table = isMainThread ? install() : inherit();
+  }
+  return table !== undefined;
+}
 
 /**
  * Guards `size` bytes of this process's memory, shared mappings of files with small pages.
- * @returns undefined where that cannot be done: another processor, a thread that is not the main one, too many ranges.
+ * @returns undefined where that cannot be done: another processor, a thread whose main thread has not prepared it, too
+ * many ranges.
  */
 export function guardMemory(address: number, size: number): GuardedRange | undefined {
-  isInstalled ??= install();
-  if (!isInstalled || ranges.length === mostRanges) return undefined;
-  return new Range(address, size);
+  if (!prepareGuard() || table === undefined) return undefined;
+  const entry = takeEntry(table);
+  return entry < 0 ? undefined : new Range(table, entry, address, size);
 }
 
 class Range implements GuardedRange {
-  index: number;
+  readonly #words: Int32Array;
+  readonly #longs: BigUint64Array;
+  /** Where the entry's words are. */
+  readonly #at: number;
   #lost = 0;
   #isOpen = true;
 
-  constructor(address: number, size: number) {
-    this.index = ranges.push(this) - 1;
-    const { view } = table as NativeBuffer;
-    const at = this.#at;
-    view.setBigUint64(at, BigInt(address), true);
-    view.setBigUint64(at + endAt, BigInt(address + size), true);
-    view.setUint32(at + faultsAt, 0, true);
-    view.setUint32(0, ranges.length, true);
+  constructor({ words, longs }: Table, entry: number, address: number, size: number) {
+    this.#words = words;
+    this.#longs = longs;
+    this.#at = (headerSize + entrySize * entry) >> 2;
+    const at = this.#at >> 1;
+    Atomics.store(longs, at, BigInt(address));
+    Atomics.store(words, this.#at + (faultsAt >> 2), 0);
+    // The end comes last: with it the entry counts, also for handlers that run in other threads just now.
+    Atomics.store(longs, at + (endAt >> 3), BigInt(address + size));
   }
 
   get faults(): number {
-    return this.#isOpen ? (table as NativeBuffer).view.getUint32(this.#at + faultsAt, true) : this.#lost;
+    return this.#isOpen ? this.#words[this.#at + (faultsAt >> 2)] : this.#lost;
   }
 
   close(): void {
     if (!this.#isOpen) return;
     this.#lost = this.faults;
     this.#isOpen = false;
-    // The last range takes its place.
-    const { bytes, view } = table as NativeBuffer;
-    const last = ranges.pop() as Range;
-    if (last !== this) {
-      bytes.copyWithin(this.#at, last.#at, last.#at + entrySize);
-      ranges[this.index] = last;
-      last.index = this.index;
-    }
-    view.setUint32(0, ranges.length, true);
-  }
-
-  get #at(): number {
-    return headerSize + entrySize * this.index;
+    Atomics.store(this.#longs, (this.#at >> 1) + (endAt >> 3), 0n);
+    Atomics.store(this.#words, this.#at + (takenAt >> 2), 0);
   }
 }
 
-function install(): boolean {
-  if (process.platform !== "linux" || process.arch !== "x64" || !isMainThread) return false;
-  table = new NativeBuffer(headerSize + entrySize * mostRanges);
+/** The number of an entry that nobody has; -1 when there is none. */
+function takeEntry({ words }: Table): number {
+  for (let entry = 0; entry < mostRanges; entry++) {
+    const taken = (headerSize + entrySize * entry + takenAt) >> 2;
+    if (Atomics.compareExchange(words, taken, 0, 1) !== 0) continue;
+    for (let count = Atomics.load(words, 0); count <= entry; count = Atomics.load(words, 0)) {
+      Atomics.compareExchange(words, 0, count, entry + 1);
+    }
+    return entry;
+  }
+  return -1;
+}
+
+function tableAt(buffer: ArrayBuffer): Table {
+  return { words: new Int32Array(buffer), longs: new BigUint64Array(buffer) };
+}
+
+/** What the main thread has installed. */
+function inherit(): Table | undefined {
+  const address = getEnvironmentData(tableName);
+  return typeof address === "bigint" ? tableAt(koffi().view(address, tableSize)) : undefined;
+}
+
+function install(): Table | undefined {
+  if (process.platform !== "linux" || process.arch !== "x64") return undefined;
+  const { address, view } = new NativeBuffer(tableSize);
   const code = new NativeBuffer(handlerCode.length / 2);
   for (let at = 0; at < code.bytes.length; at++) {
     code.bytes[at] = Number.parseInt(handlerCode.slice(2 * at, 2 * at + 2), 16);
   }
-  for (const at of tablePlaces) code.view.setBigUint64(at, table.address, true);
+  for (const at of tablePlaces) code.view.setBigUint64(at, address, true);
   // Some hardened systems allow no memory that is run and was written.
-  if (protectCall()(code.address, code.bytes.length, readAndRun) < 0) return false;
+  if (protectCall()(code.address, code.bytes.length, readAndRun) < 0) return undefined;
   const action = new DataView(new ArrayBuffer(actionSize));
   action.setBigUint64(0, code.address, true);
   action.setInt32(actionFlagsAt, actionFlags, true);
-  return actionCall()(busError, new Uint8Array(action.buffer), null) === 0;
+  if (actionCall()(busError, new Uint8Array(action.buffer), null) !== 0) return undefined;
+  setEnvironmentData(tableName, address);
+  return tableAt(view.buffer as ArrayBuffer);
 }
