@@ -1,3 +1,4 @@
+export * from "./affs/index.js";
 export * from "./file-system.js";
 export * from "./file-system-error.js";
 export { type VolumePlace, VolumeReader } from "./volume-reader.js";

@@ -1,0 +1,3 @@
+export * from "./file-system.js";
+export type { AffsMount } from "./find-root.js";
+export * from "./layout.js";
