@@ -9,6 +9,8 @@ export interface DeviceAccess {
   readonly profile: AmigaProfile;
   readonly commands: CommandTable;
   readonly memory: ExecMemory;
+  /** Where the list for NSCMD_DEVICEQUERY is: `placeCommandList` of `commands/` puts it there when the device starts. */
+  readonly commandList: number;
   /** A line for whoever listens (Amiga's debug console). */
   debug(text: string): void;
 }
