@@ -19,4 +19,5 @@ export const a4000: Board = {
     firstBase: 0x4000_0000,
     slots: 4,
   },
+  amiga: { agnus: 0x23, denise: 0xf8, onboardScsi: false },
 };

@@ -39,6 +39,16 @@ export interface ZorroDescription {
   readonly slots: number;
 }
 
+/** What an Amiga has beside its Zorro bus. */
+export interface AmigaDescription {
+  /** Id of Agnus or Alice, as VPOSR gives it in bits 14:8: 20h ECS PAL, 30h ECS NTSC, 23h AGA PAL, … */
+  readonly agnus: number;
+  /** Low byte of DENISEID: FCh ECS, F8h AGA. */
+  readonly denise: number;
+  /** The A3000's SCSI, a WD33C93 behind a DMA controller. */
+  readonly onboardScsi: boolean;
+}
+
 /** Where adapters that a user asks for are plugged in. */
 export interface AdapterPlace {
   /** Index in `bridges`. */
@@ -68,6 +78,8 @@ export interface Board {
   readonly mmio?: MmioDescription;
   /** Undefined for a board without Zorro III. */
   readonly zorro?: ZorroDescription;
+  /** Undefined for a board that is no Amiga. */
+  readonly amiga?: AmigaDescription;
   /** Undefined when QEMU does not have this board. */
   readonly qemu?: QemuBoard;
 }

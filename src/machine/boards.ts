@@ -1,3 +1,4 @@
+import { a3000 } from "./a3000.js";
 import { a4000 } from "./a4000.js";
 import { amigaone } from "./amigaone.js";
 import { armVirt } from "./arm-virt.js";
@@ -18,7 +19,7 @@ export const boards: Readonly<Record<string, Board>> = {
 };
 
 /** Boards with a Zorro III bus, by name. */
-export const zorroBoards: Readonly<Record<string, Board>> = { a4000 };
+export const zorroBoards: Readonly<Record<string, Board>> = { a4000, a3000 };
 
 /** Of {@link boards}, the ones with slots for PCI adapters. */
 export const pciBoards: readonly Board[] = Object.values(boards).filter((board) => board.adapters !== undefined);

@@ -1,3 +1,4 @@
+export * from "./a3000.js";
 export * from "./a4000.js";
 export * from "./adapters.js";
 export * from "./amigaone.js";
