@@ -14,6 +14,8 @@ import {
   type VirtioPciFlavour,
 } from "../../transport/index.js";
 import type { ZorroBoard, ZorroBus } from "../../zorro/index.js";
+import type { A3000Scsi } from "./a3000-scsi.js";
+import { AmigaChips } from "./amiga-chips.js";
 import { InterruptController } from "./interrupt-controller.js";
 import { MmioBay } from "./mmio-bay.js";
 import { type EmbeddedA4091Options, ZorroSlots } from "./zorro-slots.js";
@@ -70,6 +72,7 @@ export class EmbeddedMachine implements Machine {
   readonly #bridges: ReturnType<typeof makeHostBridges>;
   readonly #bay: MmioBay;
   readonly #zorro: ZorroSlots;
+  readonly #amiga: AmigaChips;
   #slotsUsed = 0;
 
   constructor(board: Board, options: EmbeddedOptions = {}) {
@@ -84,7 +87,9 @@ export class EmbeddedMachine implements Machine {
     const windows = board.mmio?.windows ?? [];
     this.#bay = new MmioBay(windows, board.mmio?.vendorId ?? 0);
     this.#zorro = new ZorroSlots(board, this.memory, options.observer);
-    const spaces = new ProcessorDecoder(this.#bridges.chips, [...this.#bay.pieces, ...this.#zorro.pieces]);
+    this.#amiga = new AmigaChips(board.amiga, this.memory, options.observer);
+    const others = [...this.#bay.pieces, ...this.#zorro.pieces, ...this.#amiga.pieces];
+    const spaces = new ProcessorDecoder(this.#bridges.chips, others);
     this.memorySpace = spaces.memorySpace;
     this.portSpace = spaces.portSpace;
     const { memory, dma } = this;
@@ -152,6 +157,11 @@ export class EmbeddedMachine implements Machine {
     return this.#zorro.plugA4091(bus, options);
   }
 
+  /** Puts units behind the A3000's own SCSI. @throws RangeError when the board has none, or it has units already. */
+  plugOnboardScsi(bus: ScsiBus): A3000Scsi {
+    return this.#amiga.plugScsi(bus);
+  }
+
   /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
   plug(fn: PciFunction, slot?: number): void {
     const place = this.board.adapters;
@@ -168,5 +178,6 @@ export class EmbeddedMachine implements Machine {
     for (const chip of this.#bridges.chips) chip.reset();
     this.#bay.reset();
     this.#zorro.close();
+    this.#amiga.close();
   }
 }
