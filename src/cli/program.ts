@@ -200,6 +200,12 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
         .argParser(parseWithin(0, 1000))
         .default(20),
     )
+    .addOption(
+      new Option(
+        "--threads <number>",
+        "threads that serve the queues of virtio-blk; 0 is none (default: docs/SERVE.md)",
+      ).argParser(parseWithin(0, 64)),
+    )
     .option("--control <path>", "a socket for adding and removing images, with --device scsi (docs/SERVE.md)")
     .option("--reservations <folder>", "keep persistent reservations there, with --device scsi")
     .option("--print-qemu", "print the QEMU line that attaches the socket, and end", false)

@@ -1,5 +1,6 @@
 /** What `ringside serve` shall serve, and where: its options, checked against each other. */
 import { fstatSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { DeviceKind } from "./driven.js";
 import { UsageError } from "./errors.js";
@@ -25,6 +26,8 @@ export interface ServeOptions {
   readonly mapped: boolean;
   /** How long to look for more requests after work before sleeping, in microseconds. */
   readonly poll: number;
+  /** Threads that serve queues; 0: the main one does. */
+  readonly threads?: number;
   readonly control?: string;
   readonly reservations?: string;
 }
@@ -66,6 +69,19 @@ export function serveImages(words: readonly string[], options: ServeOptions): Pl
   }
   if (images.length === 0 && control === undefined) throw new UsageError("no image: say which one to serve");
   return images.map((image) => ({ ...image, readOnly: image.readOnly || options.readOnly }));
+}
+
+/**
+ * Threads to serve queues with. One queue is served fastest where the rest is; more get a thread each, as far as there
+ * are processors. @throws UsageError for a device whose queues belong together
+ */
+export function serveThreads({ device, queues, threads }: ServeOptions): number {
+  if (device === "scsi") {
+    if (threads === undefined || threads === 0) return 0;
+    throw new UsageError("--threads goes with --device blk: what SCSI units know is shared by all their queues");
+  }
+  if (threads === undefined) return queues === 1 ? 0 : Math.min(queues, availableParallelism());
+  return Math.min(queues, threads);
 }
 
 /** What managing software asks for (QEMU's conventions for back-end programs). */

@@ -1,8 +1,8 @@
 /** `ringside serve`: images as a disk for virtual machines, over vhost-user, until a signal ends it. */
 import { rmSync } from "node:fs";
 import { SystemCallError } from "../linux/index.js";
-import { linuxBackEndSystem, nodeEvents, VhostUserServer } from "../platform/vhost-user/index.js";
-import { EventLoopRunner, VhostUserBackEnd } from "../transport/index.js";
+import { linuxBackEndSystem, VhostUserServer } from "../platform/vhost-user/index.js";
+import { VhostUserBackEnd } from "../transport/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
@@ -16,7 +16,9 @@ import {
   type ServePlace,
   serveImages,
   servePlace,
+  serveThreads,
 } from "./serve-options.js";
+import { openPlane, type ServePlane } from "./serve-plane.js";
 import { openBlkDevice, type ServedDevice, ServedUnits } from "./served-device.js";
 import { checkNewSocket, checkSocketPath, isFolder, listenError } from "./socket-path.js";
 import { formatSize, formatTable } from "./table.js";
@@ -38,6 +40,7 @@ export async function serve(
   const place = servePlace(options);
   if (options.control !== undefined) checkNewSocket(options.control);
   const images = serveImages(words, options);
+  const threads = serveThreads(options);
   const { reservations } = options;
   if (reservations !== undefined && !isFolder(reservations)) {
     throw new UsageError(`there is no folder ${reservations}: make it first`);
@@ -45,7 +48,12 @@ export async function serve(
   const tally = new Tally();
   const served = openDevice(images, options, tally);
   try {
-    await serveDevice(served, place, images, options, tally, interruption);
+    const plane = await openPlane(served, { threads, spin: options.poll, tally });
+    try {
+      await serveDevice(served, plane, place, images, options, tally, interruption);
+    } finally {
+      await plane.close();
+    }
   } finally {
     await served.close();
   }
@@ -65,6 +73,7 @@ function openDevice(images: readonly PlacedImage[], options: ServeOptions, tally
 
 async function serveDevice(
   served: ServedDevice,
+  plane: ServePlane,
   place: ServePlace,
   images: readonly PlacedImage[],
   options: ServeOptions,
@@ -72,7 +81,7 @@ async function serveDevice(
   interruption: Interruption,
 ): Promise<void> {
   const { device } = served;
-  const runner = new EventLoopRunner(device, { events: nodeEvents, spin: options.poll });
+  const { runner } = plane;
   const offersConfig = options.device === "blk";
   const backEnd = new VhostUserBackEnd({ device, runner, system: linuxBackEndSystem, offersConfig });
   const rates = new LiveRates(tally, () => server.isConnected);
@@ -95,7 +104,7 @@ async function serveDevice(
     }
     tell(describe(images, place, options).join("\n"));
     rates.start();
-    await Promise.race([ended, server.finished]);
+    await Promise.race([ended, server.finished, plane.failure]);
   } finally {
     rates.stop();
     await control?.close();

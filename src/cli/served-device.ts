@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { CdDrive, Disk, type LogicalUnit, ScsiBus } from "../scsi/index.js";
-import { DurableText } from "../storage/file/index.js";
+import { DurableText, type FileStore, reopenImage } from "../storage/file/index.js";
 import type { Store } from "../storage/index.js";
 import type { DeviceType } from "../transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
@@ -10,7 +10,7 @@ import { UsageError } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
 import type { ServeOptions } from "./serve-options.js";
-import { TalliedStore, type Tally } from "./tallied-store.js";
+import { TalliedStore, Tally } from "./tallied-store.js";
 
 /** Front ends' rings have 128 entries or more: a request with its header and status fits into such a ring. */
 const segMax = 126;
@@ -26,27 +26,64 @@ export interface ServedUnit {
 /** The device and how to let go of it. */
 export interface ServedDevice {
   readonly device: DeviceType;
+  /** What threads need to serve queues of it; undefined for a device whose queues belong together. */
+  readonly thread?: (tally: Tally, spin: number) => BlkThreadData;
   /** Writes out what is written, and closes the images. */
   close(): Promise<void>;
 }
 
+/** All that a thread needs to have the same virtio-blk device, as it is sent to it. */
+export interface BlkThreadData {
+  /** The open image, by its descriptor. */
+  readonly descriptor: number;
+  readonly image: PlacedImage;
+  readonly queues: number;
+  readonly direct: boolean;
+  readonly mapped: boolean;
+  readonly spin: number;
+  /** Where the thread counts. */
+  readonly tally: SharedArrayBuffer;
+}
+
 /** @throws ImageError, UsageError */
 export function openBlkDevice([image]: readonly PlacedImage[], options: ServeOptions, tally: Tally): ServedDevice {
-  const store = openServed(image, options, tally);
+  const file = openServedFile(image, options);
+  const store = new TalliedStore(file, tally);
   try {
-    const device = new VirtioBlkDevice(store, {
-      ...{ queues: options.queues, blockSize: image.blockSize, segMax },
-      serial: serialOf(image.path),
-    });
+    const device = blkDevice(store, image, options.queues);
     const close = async () => {
       device.close();
       await putAway(store);
     };
-    return { device, close };
+    const { queues, direct, mapped } = options;
+    const thread = (all: Tally, spin: number) => ({
+      ...{ descriptor: file.descriptor, image, queues, direct, mapped, spin },
+      tally: all.forThread(),
+    });
+    return { device, close, thread };
   } catch (error) {
     void store.close();
     throw error;
   }
+}
+
+/** The same device once more, in a thread. Flushing at the end is the first one's. @throws ImageError */
+export function openBlkThread({ descriptor, image, queues, direct, mapped, tally }: BlkThreadData): {
+  device: DeviceType;
+  close(): Promise<void>;
+} {
+  const { path, readOnly, blockSize } = image;
+  const file = reopenImage(descriptor, path, { readOnly, blockSize, lanes: true, direct, mapped });
+  const device = blkDevice(new TalliedStore(file, new Tally(tally)), image, queues);
+  const close = async () => {
+    device.close();
+    await file.close();
+  };
+  return { device, close };
+}
+
+function blkDevice(store: Store, { path, blockSize }: PlacedImage, queues: number): VirtioBlkDevice {
+  return new VirtioBlkDevice(store, { queues, blockSize, segMax, serial: serialOf(path) });
 }
 
 /** The same for an image each time, as systems find disks by it. */
@@ -55,13 +92,13 @@ function serialOf(path: string): string {
 }
 
 function openServed(image: PlacedImage, options: ServeOptions, tally: Tally): Store {
+  return new TalliedStore(openServedFile(image, options), tally);
+}
+
+function openServedFile(image: PlacedImage, options: ServeOptions): FileStore {
   const { direct, mapped } = options;
   const insistRaw = options.format === "raw";
-  const remedy = "say --read-only";
-  return new TalliedStore(
-    openPlacedImage(image, { write: true, insistRaw, lanes: true, direct, mapped, remedy }),
-    tally,
-  );
+  return openPlacedImage(image, { write: true, insistRaw, lanes: true, direct, mapped, remedy: "say --read-only" });
 }
 
 async function putAway(store: Store): Promise<void> {

@@ -2,13 +2,51 @@
 import type { Scatter } from "../memory/index.js";
 import type { Answer, ExtentStatus, Store } from "../storage/index.js";
 
-/** Counts since the start. */
+const counted = { reads: 0, writes: 1, flushes: 2, bytesRead: 3, bytesWritten: 4 } as const;
+const length = 5;
+
+/** Counts since the start, of this thread and of those that count for it. */
 export class Tally {
-  reads = 0;
-  writes = 0;
-  flushes = 0;
-  bytesRead = 0;
-  bytesWritten = 0;
+  /** This thread's own. Others may read it. */
+  readonly own: Float64Array;
+  readonly #all: Float64Array[];
+
+  /** @param memory where this thread counts, from {@link Tally.forThread} of the one that reads. Default: its own. */
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT)) {
+    this.own = new Float64Array(memory);
+    this.#all = [this.own];
+  }
+
+  /** Memory in which another thread counts; it is part of the sums here. */
+  forThread(): SharedArrayBuffer {
+    const memory = new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT);
+    this.#all.push(new Float64Array(memory));
+    return memory;
+  }
+
+  get reads(): number {
+    return this.#sum(counted.reads);
+  }
+
+  get writes(): number {
+    return this.#sum(counted.writes);
+  }
+
+  get flushes(): number {
+    return this.#sum(counted.flushes);
+  }
+
+  get bytesRead(): number {
+    return this.#sum(counted.bytesRead);
+  }
+
+  get bytesWritten(): number {
+    return this.#sum(counted.bytesWritten);
+  }
+
+  #sum(what: number): number {
+    return this.#all.reduce((sum, counts) => sum + counts[what], 0);
+  }
 }
 
 export class TalliedStore implements Store {
@@ -16,7 +54,7 @@ export class TalliedStore implements Store {
   readonly byteLength: number;
   readonly isReadOnly: boolean;
   readonly #store: Store;
-  readonly #tally: Tally;
+  readonly #counts: Float64Array;
 
   /** Takes the store over: `close` closes it. Stores may share a tally. */
   constructor(store: Store, tally: Tally) {
@@ -24,23 +62,23 @@ export class TalliedStore implements Store {
     this.byteLength = store.byteLength;
     this.isReadOnly = store.isReadOnly;
     this.#store = store;
-    this.#tally = tally;
+    this.#counts = tally.own;
   }
 
   read(position: number, target: Scatter, length: number): Answer {
-    this.#tally.reads++;
-    this.#tally.bytesRead += length;
+    this.#counts[counted.reads]++;
+    this.#counts[counted.bytesRead] += length;
     return this.#store.read(position, target, length);
   }
 
   write(position: number, source: Scatter, length: number): Answer {
-    this.#tally.writes++;
-    this.#tally.bytesWritten += length;
+    this.#counts[counted.writes]++;
+    this.#counts[counted.bytesWritten] += length;
     return this.#store.write(position, source, length);
   }
 
   flush(): Answer {
-    this.#tally.flushes++;
+    this.#counts[counted.flushes]++;
     return this.#store.flush();
   }
 

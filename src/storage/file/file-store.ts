@@ -54,6 +54,11 @@ export class FileStore implements Store {
     this.#mapped = options.mapped;
   }
 
+  /** The open file, for as long as the store is open: other threads open the same file through it. */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
   read(position: number, target: Scatter, length: number): Answer {
     checkRange(this.byteLength, position, length, target);
     if (this.#mapped?.read(position, target, length)) return undefined;

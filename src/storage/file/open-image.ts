@@ -21,6 +21,8 @@ export interface OpenImageOptions {
   format?: "raw";
   /** Default true. Without locks another program can change the image meanwhile. */
   lock?: boolean;
+  /** What messages call it. Default: its path. */
+  name?: string;
   /**
    * Work that would wait for the medium is answered with a promise and holds no other up; what the page cache can do is
    * done straight from and to memory whose address is known. Linux only: elsewhere it changes nothing. A name chooses
@@ -63,11 +65,24 @@ export function openImage(path: string, options: OpenImageOptions = {}): FileSto
     const lanes = openLanes(path, fd, options);
     const isMapped = options.mapped === true && options.direct !== true && process.platform === "linux";
     const mapped = isMapped ? MappedPages.open(fd, byteLength, !readOnly) : undefined;
-    return new FileStore(fd, { path, byteLength, isReadOnly: readOnly, lanes, mapped });
+    return new FileStore(fd, { path: options.name ?? path, byteLength, isReadOnly: readOnly, lanes, mapped });
   } catch (error) {
     closeSync(fd);
     throw error;
   }
+}
+
+/**
+ * Opens the file of an open image once more, for another thread: with lanes and an error state of its
+ * own (a write-back that failed is told to every opener). Locks stay the first one's, which has to be open as long.
+ * @throws ImageError
+ */
+export function reopenImage(
+  descriptor: number,
+  name: string,
+  options: Pick<OpenImageOptions, "readOnly" | "blockSize" | "lanes" | "mapped" | "direct">,
+): FileStore {
+  return openImage(`/proc/self/fd/${descriptor}`, { ...options, name, lock: false, format: "raw" });
 }
 
 function openLanes(path: string, fd: number, options: OpenImageOptions): FileLanes | undefined {
@@ -79,7 +94,11 @@ function openLanes(path: string, fd: number, options: OpenImageOptions): FileLan
   if (lanes === false && !direct) return undefined;
   setBlocking(fd);
   const directAlignment = direct ? turnDirect(fd, path, blockSize) : 0;
-  return new FileLanes(fd, { path, directAlignment, ...(typeof lanes === "string" ? { slowLane: lanes } : {}) });
+  return new FileLanes(fd, {
+    path: options.name ?? path,
+    directAlignment,
+    ...(typeof lanes === "string" ? { slowLane: lanes } : {}),
+  });
 }
 
 function statOrThrow(path: string, stat: () => Stats): Stats {

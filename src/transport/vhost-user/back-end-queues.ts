@@ -269,7 +269,7 @@ export class BackEndQueues {
     const setup = this.#setupOf(vring);
     if (setup === undefined) return;
     vring.isPaused = false;
-    vring.running = this.#backEnd.runner.start(setup);
+    vring.running = await this.#backEnd.runner.start(setup);
     // An earlier server may have died between publishing answers and telling of them: the driver then waits for this,
     // and with EVENT_IDX later answers would not be told either, since its event index stands before the lost ones.
     if (vring.call !== undefined) this.#backEnd.system.signal(vring.call);

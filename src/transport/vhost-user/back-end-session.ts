@@ -89,7 +89,7 @@ export class BackEndSession {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#queues.close();
-    this.#backEnd.runner.reset();
+    await this.#backEnd.runner.reset();
     this.#backChannel?.close();
     this.#backChannel = undefined;
     this.#ended();
@@ -153,8 +153,7 @@ export class BackEndSession {
       case q.GetConfig:
         return this.#getConfig(payload);
       case q.SetConfig:
-        this.#setConfig(payload);
-        return undefined;
+        return done(this.#setConfig(payload));
       case q.SetBackEndSocket:
         this.#setBackChannel(message.descriptors);
         return undefined;
@@ -205,14 +204,14 @@ export class BackEndSession {
     return { payload, descriptors: [] };
   }
 
-  #setConfig(request: DataView): void {
+  #setConfig(request: DataView): Promise<void> {
     const { offset, size } = configHeader.read(request, 0, wire);
     if (configHeader.size + size !== request.byteLength) {
       const detail = `SET_CONFIG of ${size} bytes with ${request.byteLength - configHeader.size}`;
       throw new ProtocolError("message-size", { detail });
     }
     const data = new Uint8Array(request.buffer, request.byteOffset + configHeader.size, size).slice();
-    this.#backEnd.writeConfig(offset, data);
+    return this.#backEnd.writeConfig(offset, data);
   }
 
   #setBackChannel(descriptors: number[]): void {
@@ -223,7 +222,7 @@ export class BackEndSession {
 
   async #reset(): Promise<void> {
     await this.#queues.reset();
-    this.#backEnd.runner.reset();
+    await this.#backEnd.runner.reset();
     this.#status = 0;
   }
 

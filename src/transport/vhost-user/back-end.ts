@@ -107,8 +107,8 @@ export class VhostUserBackEnd {
     return bytes.slice(offset, offset + length);
   }
 
-  /** @throws ProtocolError `config-space-range` */
-  writeConfig(offset: number, data: Uint8Array): void {
+  /** Done when every queue is served accordingly. @throws ProtocolError `config-space-range` */
+  async writeConfig(offset: number, data: Uint8Array): Promise<void> {
     const { configSize } = this.device;
     if (offset + data.length > configSize || data.length === 0) {
       throw new ProtocolError("config-space-range", { detail: `${data.length} bytes at ${offset} of ${configSize}` });
@@ -116,6 +116,7 @@ export class VhostUserBackEnd {
     this.readConfig(0, 0);
     this.#config.set(data, offset);
     this.device.writeConfig(new DataView(this.#config.buffer, 0, configSize), "little", offset, data.length);
+    await this.runner.configWritten?.(this.#config.slice(0, configSize), offset, data.length);
   }
 
   /** Counts and tells of a broken rule. */

@@ -66,17 +66,21 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
   start(setup: RingSetup): RunningRing {
     const { index, features, endianness } = setup;
     const queue = openRing(setup, this.#options.observer);
-    this.endianness = endianness;
-    if (features !== this.#features) {
-      this.#features = features;
-      this.type.featuresChanged?.();
-    }
+    this.negotiated(features, endianness);
     const ring = new LoopRing(this.type, queue, setup, this.#options, () => {
       if (this.#rings[index] === ring) this.#rings[index] = undefined;
     });
     this.#rings[index] = ring;
     ring.resume();
     return ring;
+  }
+
+  /** What was negotiated, when that is known before the first queue starts. */
+  negotiated(features: bigint, endianness: Endianness): void {
+    this.endianness = endianness;
+    if (features === this.#features) return;
+    this.#features = features;
+    this.type.featuresChanged?.();
   }
 
   reset(): void {

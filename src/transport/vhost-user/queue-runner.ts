@@ -74,7 +74,12 @@ export interface QueueRunner {
    * Starts serving a queue: looks at the ring once, then waits for kicks.
    * @throws ProtocolError when the ring does not lie in memory or is not aligned.
    */
-  start(setup: RingSetup): RunningRing;
+  start(setup: RingSetup): RunningRing | Promise<RunningRing>;
   /** The device is reset; no ring runs. */
-  reset(): void;
+  reset(): void | Promise<void>;
+  /**
+   * The driver changed the configuration and the device that the control plane has took it over: for runners whose
+   * devices are elsewhere. What comes after the answer is served as it says. @param config all of it.
+   */
+  configWritten?(config: Uint8Array, offset: number, length: number): void | Promise<void>;
 }
