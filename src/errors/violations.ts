@@ -10,6 +10,7 @@ export const violations = {
   "ring-outside-memory": { section: "virtio 1.2 §2.7", text: "a part of the ring lies outside the guest's memory" },
   "ring-misaligned": { section: "virtio 1.2 §2.7", text: "a part of the ring is not aligned as the layout wants" },
   "ring-size-invalid": { section: "virtio 1.2 §2.7", text: "the queue size is not a power of two within 1…32768" },
+  "packed-ring-size-invalid": { section: "virtio 1.2 §2.8.10.1", text: "the queue size is not within 1…32768" },
   // What a driver can do to a device
   "avail-index-jump": {
     section: "virtio 1.2 §2.7.6",
@@ -33,11 +34,27 @@ export const violations = {
     section: "virtio 1.2 §2.7.5.3",
     text: "an indirect table lies outside the guest's memory",
   },
+  "ring-overrun": {
+    section: "virtio 1.2 §2.8.17",
+    text: "more descriptors were made available than the ring has",
+  },
+  "chain-not-available": {
+    section: "virtio 1.2 §2.8.17",
+    text: "a chain was made available before all of its descriptors were",
+  },
+  "available-descriptor-changed": {
+    section: "virtio 1.2 §2.8.16",
+    text: "a descriptor was available and then not, though the device did not use it",
+  },
   // What a device can do to a driver
   "used-index-jump": { section: "virtio 1.2 §2.7.8", text: "the used index ran ahead of what is in flight" },
   "used-id-out-of-range": { section: "virtio 1.2 §2.7.8", text: "a used element names a descriptor past the table" },
   "used-id-not-in-flight": { section: "virtio 1.2 §2.7.8", text: "a used element names a chain that is not in flight" },
   "used-length-too-large": { section: "virtio 1.2 §2.7.8.2", text: "a used length exceeds what the chain can take" },
+  "used-descriptor-changed": {
+    section: "virtio 1.2 §2.8.15",
+    text: "a descriptor was used and then not, though the driver did not make it available",
+  },
   // Transports and life cycle
   "reset-never-ends": { section: "virtio 1.2 §4.1.4.3.2", text: "the status register did not read 0 after a reset" },
   "features-refused": { section: "virtio 1.2 §3.1.1", text: "the device did not keep FEATURES_OK" },

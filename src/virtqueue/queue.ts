@@ -3,6 +3,7 @@
  */
 import type { Endianness } from "../bytes/index.js";
 import type { ViolationCode } from "../errors/index.js";
+import type { DmaMemory, GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
 import type { Chain } from "./chain.js";
 import type { RingAddresses } from "./ring-layout.js";
@@ -20,11 +21,33 @@ export interface QueueOptions {
   indirect: boolean;
   /** EVENT_IDX was negotiated. */
   eventIndex: boolean;
-  /** Where both indices start; 0 after a reset. Tests start near the wrap, migration anywhere. */
+  /** IN_ORDER was negotiated. Default false. */
+  inOrder?: boolean;
+  /**
+   * Where both sides start, as {@link QueueDevice.nextAvailable} gives it; after a reset 0 on split rings, slot 0 and wrap
+   * counter 1 on packed ones. Tests start near the wrap, migration anywhere.
+   */
   startIndex?: number;
-  /** Where the used index starts, when that is elsewhere: device half, for rings that are taken over. */
+  /** Where used buffers start, when that is elsewhere: device half, for rings that are taken over. */
   startUsedIndex?: number;
   observer?: Observer | undefined;
+}
+
+/** What the driver half is made from. */
+export interface QueueDriverOptions extends QueueOptions {
+  /** Where indirect tables come from. */
+  dma: DmaMemory;
+  /**
+   * What a used length above the chain's room means: a violation, or (legacy devices put other values there,
+   * virtio 1.2 §2.7.8.2) a number to cut. Default `violation`.
+   */
+  excessUsedLength?: "violation" | "cut";
+}
+
+/** What the device half is made from. */
+export interface QueueDeviceOptions extends QueueOptions {
+  /** NOTIFY_ON_EMPTY was negotiated: only legacy drivers do. Default false. */
+  notifyOnEmpty?: boolean;
 }
 
 /**
@@ -73,6 +96,8 @@ export interface QueueDriver<Cookie> {
   readonly inFlight: number;
   /** Descriptors that are free (with indirect tables one is enough for any chain). */
   readonly free: number;
+  /** Where the next chain goes, in 16 bits: what a notification carries with NOTIFICATION_DATA (virtio 1.2 §2.9). */
+  readonly position: number;
   /** Bytes that the device says it wrote, of the chain that `reap` returned last. */
   readonly usedLength: number;
   /**
@@ -126,6 +151,25 @@ export interface QueueDevice {
   enableNotifications(): boolean;
   /** A hint to the driver: no notifications for now. */
   disableNotifications(): void;
-  /** Position in the available ring, for GET_VRING_BASE and snapshots. */
+  /**
+   * Where the next chain is looked for, for GET_VRING_BASE and snapshots: split rings the available index, packed ones the
+   * slot in bits 0…14 and the wrap counter in bit 15.
+   */
   readonly nextAvailable: number;
+}
+
+/** A device half that can be taken along: to other memory, or to another server. */
+export interface MovableQueueDevice extends QueueDevice {
+  /** Where the next pushed chain goes; as {@link QueueDevice.nextAvailable}. */
+  readonly nextUsed: number;
+  /** Where to go on when the chains that are in flight are given back unserved: the last that were popped. */
+  readonly resumeAt: number;
+  /**
+   * Takes the ring to be in other memory, or at another address, from here on; positions stay. Chains that are in flight
+   * keep the memory that they were popped with.
+   * @throws ProtocolError `ring-outside-memory`, `ring-misaligned`; nothing has changed then.
+   */
+  move(memory: GuestMemory, addresses: RingAddresses): void;
+  /** Lets go of the ring: nothing is popped from here on, and what is still pushed reaches nobody. */
+  abandon(): void;
 }

@@ -21,7 +21,8 @@ export class RingPart {
   readonly word16: number;
   /** One thread, host byte order: plain accesses to the words do. Queues ask for this before they call. */
   readonly plain: boolean;
-  readonly #shared: boolean;
+  /** Another thread or process sees it. */
+  readonly shared: boolean;
 
   /** @throws ProtocolError `ring-outside-memory`, `ring-misaligned` */
   constructor(
@@ -40,14 +41,14 @@ export class RingPart {
     this.words32 = region.words32;
     this.word32 = offset >>> 2;
     this.swap = place.endianness !== hostEndianness;
-    this.#shared = region.shared;
+    this.shared = region.shared;
     this.plain = !this.swap && !region.shared;
   }
 
   /** Reads the 16-bit word number `index` of the part. */
   load(index: number): number {
     const at = this.word16 + index;
-    const value = this.#shared ? Atomics.load(this.words16, at) : this.words16[at];
+    const value = this.shared ? Atomics.load(this.words16, at) : this.words16[at];
     return this.swap ? swap16(value) : value;
   }
 
@@ -55,7 +56,7 @@ export class RingPart {
   store(index: number, value: number): void {
     const at = this.word16 + index;
     const word = this.swap ? swap16(value) : value;
-    if (this.#shared) Atomics.store(this.words16, at, word);
+    if (this.shared) Atomics.store(this.words16, at, word);
     else this.words16[at] = word;
   }
 }

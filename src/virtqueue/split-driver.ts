@@ -4,10 +4,11 @@
  */
 import { hostEndianness, swap16, swap32 } from "../bytes/index.js";
 import type { ProtocolError, ViolationCode } from "../errors/index.js";
-import type { DmaBlock, DmaMemory, GuestMemory } from "../memory/index.js";
+import type { GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
+import { IndirectTables } from "./indirect-tables.js";
 import { indexAdd, indexDistance, needsEvent } from "./needs-event.js";
-import type { ChainPieces, QueueDriver, QueueOptions } from "./queue.js";
+import type { ChainPieces, QueueDriver, QueueDriverOptions } from "./queue.js";
 import {
   availableRingSize,
   DescriptorFlag,
@@ -26,17 +27,6 @@ const word32Range = 0x1_0000_0000;
 
 /** In an indirect table each descriptor is followed by the next one. */
 const sequence = Uint16Array.from({ length: maxQueueSize }, (_, index) => index + 1);
-
-/** What the driver half is made from. */
-export interface SplitDriverOptions extends QueueOptions {
-  /** Where indirect tables come from. */
-  dma: DmaMemory;
-  /**
-   * What a used length above the chain's room means: a violation, or (legacy devices put other values there,
-   * virtio 1.2 §2.7.8.2) a number to cut. Default `violation`.
-   */
-  excessUsedLength?: "violation" | "cut";
-}
 
 /**
  * One driver half. Fields are `private` and not `#private`, which V8 loads more slowly: 15 % of a round trip.
@@ -66,19 +56,18 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   private readonly _usedIndexAt: number;
   /** See {@link RingPart.plain}; both rings. */
   private readonly _plain: boolean;
-  private readonly _dma: DmaMemory;
   private readonly _observer: Observer | undefined;
 
   // The private side of the descriptor table.
-  private readonly _next: Uint16Array;
+  protected readonly _next: Uint16Array;
   /** Per head: last descriptor of its chain. */
-  private readonly _tail: Uint16Array;
+  protected readonly _tail: Uint16Array;
   /** Per head: descriptors taken from the table; 0 while it is not in flight. */
   private readonly _length: Uint16Array;
   /** Per head: bytes the device may write. */
-  private readonly _room: Uint32Array;
+  protected readonly _room: Uint32Array;
   private readonly _cookies: (Cookie | undefined)[];
-  private readonly _tables: (DmaBlock | undefined)[] = [];
+  private readonly _tables: IndirectTables;
   private _freeHead = 0;
   private _free: number;
   private _inFlight = 0;
@@ -88,14 +77,14 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
 
   private _nextAvailable: number;
   private _publishedAvailable: number;
-  private _nextUsed: number;
-  private _seenUsed: number;
+  protected _nextUsed: number;
+  protected _seenUsed: number;
 
   /** Last descriptor that was written. */
   private _last = 0;
 
   /** @throws RangeError for a bad size; ProtocolError when the ring lies outside memory. */
-  constructor(memory: GuestMemory, options: SplitDriverOptions) {
+  constructor(memory: GuestMemory, options: QueueDriverOptions) {
     const { index, size, endianness, addresses } = options;
     if (!isQueueSize(size)) throw new RangeError(`queue size must be a power of two within 1…32768, got ${size}`);
     const part = (name: string, address: number, bytes: number, alignment: number) =>
@@ -119,7 +108,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     this._usedIndex = this._used.words16;
     this._usedIndexAt = this._used.word16 + 1;
     this._plain = this._available.plain && this._used.plain;
-    this._dma = options.dma;
+    this._tables = new IndirectTables(options.dma);
     this._observer = options.observer;
     this._next = new Uint16Array(size);
     this._tail = new Uint16Array(size);
@@ -148,6 +137,10 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     return this._free;
   }
 
+  get position(): number {
+    return this._nextAvailable;
+  }
+
   add(pieces: ChainPieces, cookie: Cookie): boolean {
     const { count } = pieces;
     const inTable = this._indirect && count > 1;
@@ -156,7 +149,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
     const head = this._freeHead;
     let last = head;
     if (inTable) {
-      const table = this._tableFor(head, count);
+      const table = this._tables.tableFor(head, count);
       this._room[head] = this._writePieces(pieces, table.region.words32, table.offset >>> 2, sequence, 0);
       this._writeDescriptor(head, table.address, count * descriptorSize, DescriptorFlag.Indirect);
     } else {
@@ -249,27 +242,10 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
 
   reap(): Cookie | undefined {
     if (this._nextUsed === this._seenUsed && !this._moreUsed()) return undefined;
-    const swap = this._swap;
-    const words32 = this._usedWords;
-    const slot = this._usedElements + 2 * (this._nextUsed & this._mask);
-    const id = swap ? swap32(words32[slot]) : words32[slot];
-    const written = swap ? swap32(words32[slot + 1]) : words32[slot + 1];
-    if (id >= this.size) throw this._violation("used-id-out-of-range", undefined, `id ${id} of ${this.size}`);
-    const taken = this._length[id];
-    if (taken === 0) throw this._violation("used-id-not-in-flight", id);
-    const room = this._room[id];
-    if (written > room && !this._cutUsedLength)
-      throw this._violation("used-length-too-large", id, `${written} of ${room} bytes`);
-    this.usedLength = written > room ? room : written;
-    this._nextUsed = indexAdd(this._nextUsed, 1);
-    this._length[id] = 0;
+    const id = this._readUsed();
     this._next[this._tail[id]] = this._freeHead;
     this._freeHead = id;
-    this._free += taken;
-    this._inFlight--;
-    const cookie = this._cookies[id] as Cookie;
-    this._cookies[id] = undefined;
-    return cookie;
+    return this._take(id);
   }
 
   enableInterrupts(): boolean {
@@ -302,25 +278,38 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
       this._cookies[head] = undefined;
     }
     this._inFlight = 0;
-    if (!keepsTables) for (const table of this._tables) if (table !== undefined) this._dma.free(table);
-    this._tables.length = 0;
+    this._tables.forget(keepsTables);
     return cookies;
   }
 
-  /** The indirect table of a head: made when first needed, replaced when a longer chain comes. */
-  private _tableFor(head: number, descriptors: number): DmaBlock {
-    const table = this._tables[head];
-    const byteLength = descriptors * descriptorSize;
-    if (table !== undefined && table.size >= byteLength) return table;
-    let size = 8 * descriptorSize;
-    while (size < byteLength) size *= 2;
-    const larger = this._dma.allocate(size, 16);
-    if (table !== undefined) this._dma.free(table);
-    this._tables[head] = larger;
-    return larger;
+  /** The chain that the next used element names, checked; `usedLength` is set. @throws ProtocolError */
+  protected _readUsed(): number {
+    const swap = this._swap;
+    const words32 = this._usedWords;
+    const slot = this._usedElements + 2 * (this._nextUsed & this._mask);
+    const id = swap ? swap32(words32[slot]) : words32[slot];
+    const written = swap ? swap32(words32[slot + 1]) : words32[slot + 1];
+    if (id >= this.size) throw this._violation("used-id-out-of-range", undefined, `id ${id} of ${this.size}`);
+    if (this._length[id] === 0) throw this._violation("used-id-not-in-flight", id);
+    const room = this._room[id];
+    if (written > room && !this._cutUsedLength)
+      throw this._violation("used-length-too-large", id, `${written} of ${room} bytes`);
+    this.usedLength = written > room ? room : written;
+    return id;
   }
 
-  private _moreUsed(): boolean {
+  /** Takes a chain back. */
+  protected _take(id: number): Cookie {
+    this._nextUsed = indexAdd(this._nextUsed, 1);
+    this._free += this._length[id];
+    this._length[id] = 0;
+    this._inFlight--;
+    const cookie = this._cookies[id] as Cookie;
+    this._cookies[id] = undefined;
+    return cookie;
+  }
+
+  protected _moreUsed(): boolean {
     if (this._broken) return false;
     const index = this._plain ? this._usedIndex[this._usedIndexAt] : this._used.load(1);
     const count = indexDistance(index, this._nextUsed);
@@ -334,7 +323,7 @@ export class SplitDriver<Cookie> implements QueueDriver<Cookie> {
   }
 
   /** Breaks the queue and names why. */
-  private _violation(code: ViolationCode, head?: number, detail?: string): ProtocolError {
+  protected _violation(code: ViolationCode, head?: number, detail?: string): ProtocolError {
     this._broken = true;
     this._seenUsed = this._nextUsed;
     return ringViolation(this._observer, this.index, code, head, detail);
