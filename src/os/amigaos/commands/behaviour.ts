@@ -92,7 +92,7 @@ export const rightCommands: CommandBehaviour = {
   pages: "each",
   scatterBounds: "checked",
   splitting: "by-limits",
-  mostSegments: 1024,
+  mostSegments: 256,
   bounceBytes: 65536,
   transferCheck: "before",
   cdbChoice: "address-and-count",
