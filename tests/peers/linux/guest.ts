@@ -36,17 +36,20 @@ interface Architecture {
 
 const overMmio = ["-global", "virtio-mmio.force-legacy=false"];
 
+const pc = {
+  qemu: "qemu-system-x86_64",
+  machine: "pc",
+  arguments: [],
+  console: "ttyS0",
+  transport: "virtio_pci",
+  busybox: "/bin/busybox",
+} as const;
+
 /** The guests that there are: a PC with PCI, and the `virt` machines with virtio over MMIO. */
 const architectures = {
-  amd64: {
-    folder: join(peers, "linux"),
-    qemu: "qemu-system-x86_64",
-    machine: "pc",
-    arguments: [],
-    console: "ttyS0",
-    transport: "virtio_pci",
-    busybox: "/bin/busybox",
-  },
+  amd64: { ...pc, folder: join(peers, "linux") },
+  /** The kernel for all machines, which has more file systems. */
+  "amd64-generic": { ...pc, folder: join(peers, "linux-generic") },
   arm64: {
     folder: join(peers, "linux-arm64"),
     qemu: "qemu-system-aarch64",
