@@ -38,6 +38,12 @@ export interface DmaMemory {
   share(bytes: Uint8Array, direction: DmaDirection): SharedBuffer;
   /** Takes it back; what the device wrote is in `shared.bytes` afterwards. */
   unshare(shared: SharedBuffer): void;
+  /**
+   * Shows the device what a driver wrote to allocated memory, and the other way round. Only where that memory is a local
+   * mirror of what the device reaches; undefined where both see the same bytes.
+   */
+  toDevice?(address: number, length: number): void;
+  fromDevice?(address: number, length: number): void;
 }
 
 /** First-fit allocator over a range of one region. Free ranges are kept sorted and merged. */

@@ -35,7 +35,7 @@ function machine(options: A4091Options = {}, configure = true) {
   return { memory, zorro, board, bus, space: zorro.space, base: found[0]?.base ?? 0, found };
 }
 
-test("20: AUTOCONFIG decodes to 90 54 30 00 02 02 ss ss ss ss 02 00, in both areas", () => {
+test("check 20: AUTOCONFIG decodes to 90 54 30 00 02 02 ss ss ss ss 02 00, in both areas", () => {
   const { space } = machine({}, false);
   const expected = [0x90, 0x54, 0x30, 0, 2, 2, 0, 0, 0, 0, 2, 0];
   for (const [area, partner] of [
@@ -50,7 +50,7 @@ test("20: AUTOCONFIG decodes to 90 54 30 00 02 02 ss ss ss ss 02 00, in both are
   }
 });
 
-test("20: a ROM byte is one longword: the identity's ROM bytes and the DiagArea at 200h", () => {
+test("check 20: a ROM byte is one longword: the identity's ROM bytes and the DiagArea at 200h", () => {
   const { space, base } = machine();
   const byte = (index: number) => {
     const long = space.read32(base + 4 * index);
@@ -72,7 +72,7 @@ test("20: a ROM byte is one longword: the identity's ROM bytes and the DiagArea 
   assert.equal(byte(0x8000), byte(0), "32 KiB repeat");
 });
 
-test("20: a board is configured by 44h and silenced by 4Ch", () => {
+test("check 20: a board is configured by 44h and silenced by 4Ch", () => {
   const configured = machine();
   assert.deepEqual(
     configured.found.map(({ product, manufacturer, base, size }) => [product, manufacturer, base, size]),
@@ -85,7 +85,7 @@ test("20: a board is configured by 44h and silenced by 4Ch", () => {
   assert.equal(space.read8(zorroConfigArea.zorro3), 0xff);
 });
 
-test("20: a user's ROM file is shown as it is, one that is no board's is refused", () => {
+test("check 20: a user's ROM file is shown as it is, one that is no board's is refused", () => {
   const rom = generateRom({ ...a4091Identity, serial: 0x002a0025 });
   rom[0x300] = 0x5a;
   const { space, base, found } = machine({ rom });
@@ -96,7 +96,7 @@ test("20: a user's ROM file is shown as it is, one that is no board's is refused
   assert.throws(() => new A4091Rom(new Uint8Array(0x8000)), /Zorro III identity/);
 });
 
-test("21: the chip repeats every 40h up to 87FFFFh, and A22 to A20 do not count", () => {
+test("check 21: the chip repeats every 40h up to 87FFFFh, and A22 to A20 do not count", () => {
   const { space, base } = machine();
   const at = (offset: number) => base + a4091Layout.chip + offset;
   space.write32(at(0x40 + Reg.SCRATCH), 0xcafe_f00d);
@@ -105,7 +105,7 @@ test("21: the chip repeats every 40h up to 87FFFFh, and A22 to A20 do not count"
   }
 });
 
-test("21: the switches are on the lowest lane of 8C0003h, the quick vector at 880003h", () => {
+test("check 21: the switches are on the lowest lane of 8C0003h, the quick vector at 880003h", () => {
   const { space, base, board } = machine();
   assert.equal(space.read8(base + a4091Layout.dip), 0xff);
   board.dip = 0x7e;
@@ -120,7 +120,7 @@ test("21: the switches are on the lowest lane of 8C0003h, the quick vector at 88
   assert.equal(board.acknowledgeQuickInterrupt(), undefined);
 });
 
-test("22: INT2 is a level that drops when DSTAT is read, and not by a write to 8A0003h", () => {
+test("check 22: INT2 is a level that drops when DSTAT is read, and not by a write to 8A0003h", () => {
   const { space, base, memory, zorro, board } = machine();
   const chip = base + a4091Layout.chip;
   const { program } = assemble("INT 1\n");
@@ -136,7 +136,7 @@ test("22: INT2 is a level that drops when DSTAT is read, and not by a write to 8
   assert.equal(zorro.level("INT2"), false);
 });
 
-test("22: two boards pull one line", () => {
+test("check 22: two boards pull one line", () => {
   const { space, memory, zorro, base } = machine();
   const second = new A4091Board({ memory, zorro, wire: new ScsiWire() });
   zorro.plug(second);
@@ -153,7 +153,7 @@ test("22: two boards pull one line", () => {
   assert.equal(zorro.level("INT2"), false);
 });
 
-test("18: SCRIPTS copy memory to SCRATCH, SCRATCH to TEMP and back to memory, through the board's own window", () => {
+test("check 18: SCRIPTS copy memory to SCRATCH, SCRATCH to TEMP and back to memory, through the board's own window", () => {
   const { space, base, memory, board } = machine();
   const chip = base + a4091Layout.chip;
   const source = `ABSOLUTE chip = 0x${chip.toString(16)}

@@ -5,6 +5,8 @@
 import type { RegisterWindow } from "../../bytes/index.js";
 import { Dmode, Dstat, hostOffset, Istat, Reg, Scntl1, Sstat0 } from "../registers.js";
 import { ScriptsEngine } from "./engine.js";
+import { answerReselection } from "./execute-io.js";
+import { HandLines } from "./hand-lines.js";
 import type { HostBus } from "./host-bus.js";
 import { hostWindow } from "./host-window.js";
 import { InterruptCauses } from "./interrupt-causes.js";
@@ -27,6 +29,8 @@ export class Ncr53c710 implements WireHost {
   readonly file = new RegisterFile();
   readonly causes = new InterruptCauses(this.file);
   readonly bus: HostBus;
+  /** What a host does with the lines, without SCRIPTS. */
+  readonly hand: HandLines;
   readonly #registers: RegisterAccess;
   readonly #turns: NonNullable<ChipOptions["turns"]>;
   readonly #instructionsPerTurn: number;
@@ -64,9 +68,10 @@ export class Ncr53c710 implements WireHost {
       faults: options.faults,
       readRegister: (number) => this.#registers.read(number),
       writeRegister: (number, value) => this.#registers.writeFromScripts(number, value),
-      startSelectionTimer: () => this.#startSelectionTimer(),
-      stopSelectionTimer: () => this.#stopSelectionTimer(),
+      startSelectionTimer: () => this.startSelectionTimer(),
+      stopSelectionTimer: () => this.stopSelectionTimer(),
     });
+    this.hand = new HandLines(this);
     this.#registers = new RegisterAccess(this, revision);
     this.window = hostWindow(this.#registers, options.observer);
     file.reset(points.scidReset);
@@ -115,6 +120,10 @@ export class Ncr53c710 implements WireHost {
   /** Starts SCRIPTS at DSP, as a write to DSP or DCNTL.STD does. */
   start(): void {
     const wasInTurn = this.engine.isInTurn;
+    if (!wasInTurn) {
+      this.hand.giveUp();
+      this.hand.emptyLatches();
+    }
     this.engine.start();
     if (!wasInTurn) this.#beginTurns();
   }
@@ -141,6 +150,7 @@ export class Ncr53c710 implements WireHost {
   /** SCNTL1.RST changed. */
   scsiResetWritten(asserted: boolean): void {
     if (!asserted) return;
+    this.hand.giveUp();
     this.port.resetWire();
     if (this.engine.state !== "stopped") this.engine.halt();
     this.causes.addScsi(Sstat0.Rst);
@@ -162,25 +172,35 @@ export class Ncr53c710 implements WireHost {
     const istat = this.file.bytes[Reg.ISTAT] & (Istat.Abrt | Istat.Rst);
     this.engine.halt();
     this.engine.carry = false;
+    this.hand.reset();
     this.#registers.reset();
     this.file.reset(this.points.scidReset);
     this.file.bytes[Reg.ISTAT] = istat;
     this.causes.clear();
     this.port.drop(this.points.resetWhileConnected === "released");
     this.port.latchedPhase = 0;
+    this.port.hasInput = false;
   }
 
   wireChanged(): void {
     if (this.#isClosed) return;
+    this.hand.busChanged();
     this.#tellReselection();
     if (this.engine.wireChanged()) this.#beginTurns();
+  }
+
+  /** A target that wants to reselect wins against a selection by hand; true when one did. */
+  answerReselection(): boolean {
+    if (!answerReselection(this.engine)) return false;
+    this.#tellSelection();
+    return true;
   }
 
   /** Another initiator selects the chip. False: it does not respond, since ESR is 0, it is busy or has another id. */
   selectedBy(initiator: WireInitiator, id: number): boolean {
     const { file, port } = this;
     const responds = (file.bytes[Reg.SCNTL1] & Scntl1.Esr) !== 0 && ((file.bytes[Reg.SCID] >>> id) & 1) === 1;
-    if (!responds || port.isConnected || port.wire.owner !== undefined || this.isInReset) return false;
+    if (!responds || port.isConnected || port.isBusBusy || this.isInReset) return false;
     port.selectedBy(initiator);
     this.#tellSelection();
     if (this.engine.wireChanged()) this.#beginTurns();
@@ -190,7 +210,7 @@ export class Ncr53c710 implements WireHost {
   /** Stops everything and never goes on. */
   close(): void {
     this.#isClosed = true;
-    this.#stopSelectionTimer();
+    this.stopSelectionTimer();
     this.engine.halt();
   }
 
@@ -226,24 +246,25 @@ export class Ncr53c710 implements WireHost {
     });
   }
 
-  /** True when the time has passed already; else the engine is told when it has. */
-  #startSelectionTimer(): boolean {
+  /** Begins a selection's time. True when it has passed already; else the engine is told when it has. */
+  startSelectionTimer(): boolean {
     if (this.#registers.isSelectionTimerOff) return false;
     if (this.#selectionTimeout === 0) return true;
     if (this.#stopTimer !== undefined) return false;
     this.#stopTimer = this.#clock.after(this.#selectionTimeout, () => {
       this.#stopTimer = undefined;
       if (this.#isClosed) return;
-      if (this.engine.isFetched) this.engine.selectionExpired = true;
-      // A selection by hand, without SCRIPTS.
-      else this.causes.addScsi(Sstat0.Sto);
+      if (this.hand.isSelecting) this.hand.timedOut();
+      else this.engine.selectionExpired = true;
       if (this.engine.wireChanged()) this.#beginTurns();
     });
     return false;
   }
 
-  #stopSelectionTimer(): void {
+  /** The selection was answered, or is given up. */
+  stopSelectionTimer(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
+    this.port.endSelection();
   }
 }

@@ -31,7 +31,7 @@ function status(rig: Rig): number {
   return rig.memory.read(places.status, 1)[0];
 }
 
-test("23: TEST UNIT READY, INQUIRY, WRITE(10) and READ(10) end with GOOD and the data", () => {
+test("check 23: TEST UNIT READY, INQUIRY, WRITE(10) and READ(10) end with GOOD and the data", () => {
   const rig = makeRig();
   assert.deepEqual(command(rig, 6, cdb.testUnitReady(), 0), { dsps: 0x600d, dsp: scriptAt + 0x88, ...done });
   assert.equal(status(rig), 0);
@@ -46,7 +46,7 @@ test("23: TEST UNIT READY, INQUIRY, WRITE(10) and READ(10) end with GOOD and the
   assert.equal(rig.long(Reg.DNAD), places.message + 1);
 });
 
-test("23: an unknown operation code ends with CHECK CONDITION, and REQUEST SENSE tells why, once", () => {
+test("check 23: an unknown operation code ends with CHECK CONDITION, and REQUEST SENSE tells why, once", () => {
   const rig = makeRig();
   command(rig, 6, Uint8Array.of(0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0);
   assert.equal(status(rig), 2);
@@ -59,7 +59,7 @@ test("23: an unknown operation code ends with CHECK CONDITION, and REQUEST SENSE
   assert.deepEqual(sense(), [0, 0]);
 });
 
-test("13: a target that ends data early: residue in DBC, address in DNAD, DFIFO so that drivers compute 0 in flight", () => {
+test("check 13: a target that ends data early: residue in DBC, address in DNAD, DFIFO so that drivers compute 0 in flight", () => {
   const rig = makeRig();
   // 5 of 36 bytes, as in the reference's table: allocation length 5.
   rig.load(commandScript);
@@ -75,7 +75,7 @@ test("13: a target that ends data early: residue in DBC, address in DNAD, DFIFO 
   assert.deepEqual(rig.causes(), { istat: 0x0a, dstat: 0x80, sstat0: 0x80 });
 });
 
-test("13: a buffer smaller than the target's data leaves the phase where it is", () => {
+test("check 13: a buffer smaller than the target's data leaves the phase where it is", () => {
   const rig = makeRig();
   const end = command(rig, 6, cdb.inquiry(36), 20);
   // The move of the status finds DATA IN.
@@ -83,7 +83,7 @@ test("13: a buffer smaller than the target's data leaves the phase where it is",
   assert.equal(rig.chip.port.latchedPhase, Phase.DataIn);
 });
 
-test("13: a move to memory that ends midway is a bus fault at the first missing byte", () => {
+test("check 13: a move to memory that ends midway is a bus fault at the first missing byte", () => {
   const rig = makeRig();
   rig.load(commandScript);
   prepareCommand(rig, 6, cdb.read10(0, 1), blockSize);
@@ -195,7 +195,7 @@ test("BUS DEVICE RESET leaves a unit attention and a free bus", () => {
   assert.equal(status(rig), 0);
 });
 
-test("24: SDTR is answered with what the target can do, WDTR with 8 bits, a refusing target with MESSAGE REJECT", () => {
+test("check 24: SDTR is answered with what the target can do, WDTR with 8 bits, a refusing target with MESSAGE REJECT", () => {
   const talk = (message: readonly number[], options: RigOptions = {}) => {
     const rig = makeRig(options);
     rig.load(`

@@ -91,7 +91,7 @@ ending:
   INT 0x600d
 `;
 
-test("24: a slow store makes the target leave the bus and come back; the chip learns who by LCRC and SFBR", async () => {
+test("check 24: a slow store makes the target leave the bus and come back; the chip learns who by LCRC and SFBR", async () => {
   for (const com of [0, 1]) {
     const rig = makeRig({ store: slowStore });
     const labels = rig.load(patientScript);
@@ -114,7 +114,7 @@ test("24: a slow store makes the target leave the bus and come back; the chip le
   }
 });
 
-test("19: with DCNTL.COM the id is in LCRC only, without it in SFBR too", async () => {
+test("check 19: with DCNTL.COM the id is in LCRC only, without it in SFBR too", async () => {
   for (const [com, expected] of [
     [0, 0xc0],
     [1, 0x33],
@@ -136,7 +136,7 @@ test("19: with DCNTL.COM the id is in LCRC only, without it in SFBR too", async 
   }
 });
 
-test("24: a target that wants to come back wins against SELECT, whose alternate address is taken", () => {
+test("check 24: a target that wants to come back wins against SELECT, whose alternate address is taken", () => {
   const rig = makeRig({ target: { disconnect: "always" } });
   rig.load(patientScript);
   prepareCommand(rig, 6, cdb.read10(0, 1), blockSize, 0xc0);
@@ -149,7 +149,7 @@ test("24: a target that wants to come back wins against SELECT, whose alternate 
   assert.equal(rig.read(Reg.SCRATCH), 0xc0);
 });
 
-test("24: disconnection in the middle of data, with pointers saved, keeps every byte", () => {
+test("check 24: disconnection in the middle of data, with pointers saved, keeps every byte", () => {
   const rig = makeRig({ target: { disconnectEvery: 200 } });
   const data = new Uint8Array(3 * blockSize).map((_, index) => index * 11);
   for (const isWrite of [true, false]) {
@@ -178,7 +178,7 @@ test("24: disconnection in the middle of data, with pointers saved, keeps every 
   }
 });
 
-test("24: two targets and tagged commands come back in their own order", () => {
+test("check 24: two targets and tagged commands come back in their own order", () => {
   const rig = makeRig({ target: { disconnect: "always", staysAway: true } });
   const labels = rig.load(patientScript);
   for (const [target, tag] of [

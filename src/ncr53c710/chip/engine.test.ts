@@ -12,7 +12,7 @@ function run(source: string, options: RigOptions = {}) {
   return rig;
 }
 
-test("14: an absent target times out after 250 ms: STO, DSP behind the SELECT, not connected", () => {
+test("check 14: an absent target times out after 250 ms: STO, DSP behind the SELECT, not connected", () => {
   const clock = new ManualClock();
   const rig = makeRig({ chip: { selectionTimeout: 250, clock } });
   rig.load("SELECT ATN 0x20, elsewhere\nINT 1\nelsewhere: INT 2\n");
@@ -27,7 +27,7 @@ test("14: an absent target times out after 250 ms: STO, DSP behind the SELECT, n
   assert.match(describeStop(rig.chip), /stopped/);
 });
 
-test("14: with CTEST7.STD a selection never times out", () => {
+test("check 14: with CTEST7.STD a selection never times out", () => {
   const clock = new ManualClock();
   const rig = makeRig({ chip: { selectionTimeout: 250, clock } });
   rig.load("SELECT ATN 0x20, 0\nINT 1\n");
@@ -38,13 +38,13 @@ test("14: with CTEST7.STD a selection never times out", () => {
   assert.equal(rig.chip.engine.state, "waiting");
 });
 
-test("14: the host's own id and no id at all answer nobody", () => {
+test("check 14: the host's own id and no id at all answer nobody", () => {
   for (const id of ["0x80", "0"]) {
     assert.equal(run(`SELECT ATN ${id}, 0\nINT 1\n`).causes().sstat0, 0x20);
   }
 });
 
-test("15: a fatal cause that is masked stops SCRIPTS and sets DIP or SIP, but not the pin", () => {
+test("check 15: a fatal cause that is masked stops SCRIPTS and sets DIP or SIP, but not the pin", () => {
   const masked = run("INT 5\n");
   assert.equal(masked.chip.interruptLevel, false);
   assert.equal(masked.read(Reg.ISTAT), 1);
@@ -57,7 +57,7 @@ test("15: a fatal cause that is masked stops SCRIPTS and sets DIP or SIP, but no
   assert.equal(timeout.chip.interruptLevel, false);
 });
 
-test("16: the operators, with carry through several bytes", () => {
+test("check 16: the operators, with carry through several bytes", () => {
   const rig = run(`
     CLEAR CARRY
     MOVE 0xf0 TO SCRATCH0
@@ -79,14 +79,14 @@ test("16: the operators, with carry through several bytes", () => {
   assert.equal(rig.causes().dstat, 0x84);
 });
 
-test("16: register numbers are the chip's own, whatever the host's offsets", () => {
+test("check 16: register numbers are the chip's own, whatever the host's offsets", () => {
   const rig = run("MOVE 0x11 TO SCRATCH0\nMOVE 0x44 TO SCRATCH3\nMOVE SCRATCH3 TO SFBR\nMOVE SFBR TO DWT\nINT 0\n");
   assert.equal(rig.chip.window.read8(0x37), 0x11);
   assert.equal(rig.chip.window.read8(0x34), 0x44);
   assert.equal(rig.read(Reg.DWT), 0x44);
 });
 
-test("16: SCRIPTS reading CTEST2 clear SIGP in both places", () => {
+test("check 16: SCRIPTS reading CTEST2 clear SIGP in both places", () => {
   const rig = makeRig();
   rig.load("MOVE CTEST2 & 0x40 TO SFBR\nMOVE SFBR TO SCRATCH0\nINT 1\n");
   rig.write(Reg.ISTAT, 0x20);
@@ -98,7 +98,7 @@ test("16: SCRIPTS reading CTEST2 clear SIGP in both places", () => {
   assert.equal(rig.read(Reg.CTEST2) & 0x40, 0);
 });
 
-test("16: the open point on XOR and shifts raises IID", () => {
+test("check 16: the open point on XOR and shifts raises IID", () => {
   for (const operation of ["^ 1", "SHL", "SHR"]) {
     const rig = run(`MOVE SCRATCH0 ${operation} TO SCRATCH0\nINT 1\n`, {
       chip: { openPoints: { xorAndShifts: "illegal" } },
@@ -108,7 +108,7 @@ test("16: the open point on XOR and shifts raises IID", () => {
   }
 });
 
-test("17: each selected compare must have the value of bit 19", () => {
+test("check 17: each selected compare must have the value of bit 19", () => {
   // SFBR is 55h and the latched phase is DATA_OUT (0).
   for (const [condition, taken] of [
     ["", true],
@@ -140,7 +140,7 @@ test("17: each selected compare must have the value of bit 19", () => {
   }
 });
 
-test("17: NOP goes on, CALL and RETURN go by TEMP, a nested CALL loses the first return", () => {
+test("check 17: NOP goes on, CALL and RETURN go by TEMP, a nested CALL loses the first return", () => {
   assert.equal(run("NOP\nINT 1\n").long(Reg.DSPS), 1);
   const call = run("CALL sub\nINT 1\nsub: RETURN\n");
   assert.equal(call.long(Reg.DSPS), 1);
@@ -151,7 +151,7 @@ test("17: NOP goes on, CALL and RETURN go by TEMP, a nested CALL loses the first
   assert.equal(conditional.long(Reg.DSPS), 1);
 });
 
-test("17: a relative jump takes both styles of a negative offset and wraps around", () => {
+test("check 17: a relative jump takes both styles of a negative offset and wraps around", () => {
   for (const offset of ["0x00ffffe8", "0xffffffe8"]) {
     // From 0x1018 + 8 back to 0x1008.
     const rig = run(`JUMP REL(jump)\nINT 5\nNOP\njump: WORD 0x80880000, ${offset}\n`);
@@ -159,7 +159,7 @@ test("17: a relative jump takes both styles of a negative offset and wraps aroun
   }
 });
 
-test("17: the opcodes 4 to 7 of class 2 and INTFLY are illegal", () => {
+test("check 17: the opcodes 4 to 7 of class 2 and INTFLY are illegal", () => {
   for (const word of ["0xa0080000", "0xb8080000", "0x98180000"]) {
     const rig = run(`WORD ${word}, 0\nINT 1\n`);
     assert.equal(rig.causes().dstat, 0x81, word);
@@ -169,7 +169,7 @@ test("17: the opcodes 4 to 7 of class 2 and INTFLY are illegal", () => {
   assert.equal(lenient.causes().dstat, 0x84);
 });
 
-test("18: memory move destroys TEMP and DSA, unless told to preserve them", () => {
+test("check 18: memory move destroys TEMP and DSA, unless told to preserve them", () => {
   const source = "MOVE MEMORY 0x1001, 0x4001, 0x8001\nINT 1\n";
   const rig = makeRig();
   rig.memory.write(
@@ -187,7 +187,7 @@ test("18: memory move destroys TEMP and DSA, unless told to preserve them", () =
   assert.equal(lenient.long(Reg.TEMP), 0);
 });
 
-test("18: an overlapping move reads a FIFO's worth ahead and no more", () => {
+test("check 18: an overlapping move reads a FIFO's worth ahead and no more", () => {
   const rig = makeRig();
   rig.memory.write(
     0x4000,
@@ -201,7 +201,7 @@ test("18: an overlapping move reads a FIFO's worth ahead and no more", () => {
   );
 });
 
-test("18: addresses that differ in their low bits, load and store, and nothing to move are illegal", () => {
+test("check 18: addresses that differ in their low bits, load and store, and nothing to move are illegal", () => {
   for (const source of ["MOVE MEMORY 4, 0x4000, 0x5001", "WORD 0xe1340004, 0x4000", "MOVE MEMORY 0, 0x4000, 0x5000"]) {
     assert.equal(run(`${source}\nINT 1\n`).causes().dstat, 0x81, source);
   }
@@ -240,7 +240,7 @@ test("where nothing ends a silent cycle, the watchdog does, or an abort", () => 
   assert.equal(hung.causes().dstat, 0x90);
 });
 
-test("19: SIGP ends WAIT RESELECT by its alternate address, before or after", () => {
+test("check 19: SIGP ends WAIT RESELECT by its alternate address, before or after", () => {
   for (const early of [true, false]) {
     const rig = makeRig();
     rig.load("WAIT RESELECT REL(woken)\nINT 1\nwoken: INT 2\n");

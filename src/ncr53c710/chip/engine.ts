@@ -4,7 +4,7 @@
  */
 
 import type { FaultHook } from "../../observe/index.js";
-import { Dcntl, Dstat, Reg, Sstat0 } from "../registers.js";
+import { Dcntl, Dstat, Reg, Scntl0, Scntl1, Sstat0 } from "../registers.js";
 import { classOf, InstructionClass, IoOpcode, instructionLength } from "../scripts/instruction-set.js";
 import { blockMove } from "./execute-block-move.js";
 import { executeIo } from "./execute-io.js";
@@ -147,6 +147,12 @@ export class ScriptsEngine {
     }
     this.executed += count;
     return count;
+  }
+
+  /** SCNTL0.EPG with SCNTL1.AESP: every byte goes out with wrong parity. */
+  get makesEvenParity(): boolean {
+    const { bytes } = this.context.file;
+    return (bytes[Reg.SCNTL1] & Scntl1.Aesp) !== 0 && (bytes[Reg.SCNTL0] & Scntl0.Epg) !== 0;
   }
 
   /** Ends the instruction with causes in DSTAT. */

@@ -1,5 +1,5 @@
 /** Block moves: as an initiator bytes go where the target's phase says; as a target the chip drives the phase. */
-import type { FaultHook } from "../../observe/index.js";
+import type { WireFault } from "../../observe/index.js";
 import { Ctest0, Dmode, Dstat, Phase, Reg, Scntl0, Sstat0 } from "../registers.js";
 import { BlockMoveBits, signed24 } from "../scripts/instruction-set.js";
 import { Outcome, type ScriptsEngine } from "./engine.js";
@@ -57,14 +57,21 @@ function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
     if (phase === noRequest) return Outcome.Wait;
     if (phase === busFree) return engine.unexpectedDisconnect();
     if (phase !== expected) return engine.stopScsi(Sstat0.Ma);
-    const moved = (phase & 1) !== 0 ? moveIn(engine, phase) : moveOut(engine, phase);
+    const isInput = (phase & 1) !== 0;
+    let fault: WireFault | undefined;
+    if (!isInput) {
+      fault = faults?.wireTransfer?.({ phase, byteLength: file.count });
+      if (fault === "parity" || engine.makesEvenParity) port.target?.parityWrong?.();
+    }
+    const moved = isInput ? moveIn(engine, phase) : moveOut(engine, phase);
     if (moved < 0) return engine.unanswered(file.long(Reg.DNAD));
     // A target that asks and then moves nothing is busy.
     if (moved === 0) return Outcome.Wait;
     if (phase === Phase.MessageIn) port.holdAck();
     isFirst = false;
     if (faults !== undefined) {
-      const cause = faultOf(engine, faults, phase, moved);
+      if (isInput) fault = faults.wireTransfer?.({ phase, byteLength: moved });
+      const cause = faultOf(engine, fault, phase);
       if (cause !== 0) return engine.stopScsi(cause);
     }
   }
@@ -72,16 +79,18 @@ function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
 }
 
 /** The cause in SSTAT0 that a fault on the wire has; 0 when there is none, or the chip does not look. */
-function faultOf(engine: ScriptsEngine, faults: FaultHook, phase: number, byteLength: number): number {
+export function faultOf(engine: ScriptsEngine, fault: WireFault | undefined, phase: number): number {
+  if (fault === undefined) return 0;
   const { file, port } = engine.context;
-  const fault = faults.wireTransfer?.({ phase, byteLength });
   if (fault === "gross") {
     const isSynchronous = phase <= Phase.DataIn && (file.bytes[Reg.SXFER] & offsetMask) !== 0;
     return isSynchronous ? Sstat0.Sge : 0;
   }
-  if (fault !== "parity" || (phase & 1) === 0 || (file.bytes[Reg.SCNTL0] & Scntl0.Epc) === 0) return 0;
+  // A target receives where an initiator sends.
+  const isReceived = ((phase & 1) !== 0) === (port.initiator === undefined);
+  if (!isReceived || (file.bytes[Reg.SCNTL0] & Scntl0.Epc) === 0) return 0;
   // Before ACK falls, so that the target sees it with this byte.
-  if ((file.bytes[Reg.SCNTL0] & Scntl0.Aap) !== 0) port.setAttention(true);
+  if (port.initiator === undefined && (file.bytes[Reg.SCNTL0] & Scntl0.Aap) !== 0) port.setAttention(true);
   return Sstat0.Par;
 }
 
@@ -106,6 +115,7 @@ function moveIn(engine: ScriptsEngine, phase: number): number {
   if (moved === 0) return 0;
   if (region === undefined) bus.write8(address, single[0]);
   file.bytes[Reg.SIDL] = bytes[at + moved - 1];
+  port.hasInput = true;
   const isSynchronous = phase === Phase.DataIn && (file.bytes[Reg.SXFER] & offsetMask) !== 0;
   if (!engine.hasFirstByte && !isSynchronous) file.bytes[Reg.SFBR] = bytes[at];
   engine.hasFirstByte = true;
@@ -148,7 +158,7 @@ function moveOut(engine: ScriptsEngine, phase: number): number {
 }
 
 function moveAsTarget(engine: ScriptsEngine, phase: number): number {
-  const { file, port, bus } = engine.context;
+  const { file, port, bus, faults } = engine.context;
   const { single } = engine;
   const peer = port.initiator;
   if (peer === undefined) return Outcome.Wait;
@@ -169,6 +179,10 @@ function moveAsTarget(engine: ScriptsEngine, phase: number): number {
     if (region === undefined && !isInput) bus.write8(address, single[0]);
     if (!isInput) file.bytes[Reg.SFBR] = bytes[at];
     advance(engine, address, moved);
+    if (faults !== undefined) {
+      const cause = faultOf(engine, faults.wireTransfer?.({ phase, byteLength: moved }), phase);
+      if (cause !== 0) return engine.stopScsi(cause);
+    }
   }
   return Outcome.Done;
 }

@@ -1,5 +1,5 @@
 /** SELECT, RESELECT, WAIT, DISCONNECT, SET, CLEAR. */
-import { Reg, Scntl0, Scntl1, Sstat0 } from "../registers.js";
+import { Reg, Scntl0, Scntl1, Sstat0, Sstat1 } from "../registers.js";
 import { IoOpcode, SelectBits, SetBits, signed24 } from "../scripts/instruction-set.js";
 import { Outcome, type ScriptsEngine } from "./engine.js";
 
@@ -44,7 +44,7 @@ function alternate(engine: ScriptsEngine, command: number): number {
 }
 
 /** The chip's own id: the highest bit of SCID. */
-function ownId(engine: ScriptsEngine): number {
+export function ownId(engine: ScriptsEngine): number {
   return idOf(engine.context.file.bytes[Reg.SCID]) ?? 7;
 }
 
@@ -76,8 +76,11 @@ function select(engine: ScriptsEngine, command: number): number {
     return engine.stopScsi(Sstat0.Sto);
   }
   // Who selects the chip, or had won the bus before, comes first.
-  if (port.wasSelected || port.wasReselected || answerReselection(engine)) return takeAlternate(engine, command);
-  if (port.isConnected || port.wire.owner !== undefined) return Outcome.Wait;
+  if (port.wasSelected || port.wasReselected || answerReselection(engine)) {
+    port.arbitration = Sstat1.Loa;
+    return takeAlternate(engine, command);
+  }
+  if (port.isConnected || port.isBusBusy) return Outcome.Wait;
   const attention = (command & SelectBits.Attention) !== 0;
   const id = idOf(file.bytes[Reg.SDID]);
   if (id !== undefined && port.select(id, ownId(engine), attention)) return Outcome.Done;
@@ -87,7 +90,7 @@ function select(engine: ScriptsEngine, command: number): number {
 }
 
 /** Lets a target that wants to reselect do so. */
-function answerReselection(engine: ScriptsEngine): boolean {
+export function answerReselection(engine: ScriptsEngine): boolean {
   const { file, port } = engine.context;
   if ((file.bytes[Reg.SCNTL1] & Scntl1.Esr) === 0 || port.isConnected) return false;
   const id = port.answerReselection();
@@ -130,7 +133,7 @@ function reselect(engine: ScriptsEngine, command: number): number {
   }
   if (engine.selectionExpired) return engine.stopScsi(Sstat0.Sto);
   if (port.wasSelected || answerReselection(engine)) return takeAlternate(engine, command);
-  if (port.isConnected || port.wire.owner !== undefined) return Outcome.Wait;
+  if (port.isConnected || port.isBusBusy) return Outcome.Wait;
   const id = idOf(file.bytes[Reg.SDID]);
   if (id !== undefined && port.reselect(id, ownId(engine))) return Outcome.Done;
   if (!engine.context.startSelectionTimer()) return Outcome.Wait;
@@ -168,14 +171,4 @@ function set(engine: ScriptsEngine, command: number, value: boolean): number {
     else port.releaseAck();
   }
   return Outcome.Done;
-}
-
-/** SCNTL0.START: arbitration and selection without SCRIPTS. Causes are told as interrupts. */
-export function selectByHand(engine: ScriptsEngine): void {
-  const { file, port, causes } = engine.context;
-  const id = idOf(file.bytes[Reg.SDID]);
-  if (port.isConnected || port.wire.owner !== undefined) return;
-  const attention = (file.bytes[Reg.SCNTL0] & Scntl0.Watn) !== 0;
-  if (id !== undefined && port.select(id, ownId(engine), attention)) causes.addScsi(Sstat0.Fcmp);
-  else if (engine.context.startSelectionTimer()) causes.addScsi(Sstat0.Sto);
 }

@@ -1,8 +1,11 @@
-/** The two FIFOs as test registers see them. Transfers of SCRIPTS pass through without being seen here. */
+/** The two FIFOs as test registers see them. Transfers of SCRIPTS pass by without being seen here. */
 
 const lanes = 4;
 const laneDepth = 16;
 const scsiDepth = 8;
+
+/** Bytes of the DMA FIFO. */
+export const dmaFifoSize = lanes * laneDepth;
 
 /** The DMA FIFO: four lanes of 16 bytes with parity. */
 export class DmaFifo {
@@ -30,6 +33,16 @@ export class DmaFifo {
   push(lane: number, value: number, parity: boolean): void {
     const bytes = this.#bytes[lane];
     if (bytes.length < laneDepth) bytes.push(value | (parity ? 0x100 : 0));
+  }
+
+  /** Whether a lane has nothing. */
+  isLaneEmpty(lane: number): boolean {
+    return this.#bytes[lane].length === 0;
+  }
+
+  /** The byte that comes next, without its parity; 0 when there is none. */
+  front(lane: number): number {
+    return (this.#bytes[lane][0] ?? 0) & 0xff;
   }
 
   /** Pops a byte with its parity in bit 8; an empty lane gives 0. */

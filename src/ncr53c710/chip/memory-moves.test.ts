@@ -72,7 +72,7 @@ function run(restore: string, options: ChipOptions = {}) {
   return { rig, data };
 }
 
-test("26: a script that saves DSA in registers around its memory moves, and patches itself, reads a block", () => {
+test("check 26: a script that saves DSA in registers around its memory moves, and patches itself, reads a block", () => {
   for (const memoryMove of ["destroyed", "preserved"] as const) {
     const { rig, data } = run("CALL REL(bring_back)", { openPoints: { memoryMove } });
     assert.equal(rig.long(Reg.DSPS), 0x600d, describeStop(rig.chip));
@@ -83,12 +83,12 @@ test("26: a script that saves DSA in registers around its memory moves, and patc
   }
 });
 
-test("26: the same script without the restoring does not find its table, unless DSA is preserved", () => {
+test("check 26: the same script without the restoring does not find its table, unless DSA is preserved", () => {
   assert.notEqual(run("NOP").rig.long(Reg.DSPS), 0x600d);
   assert.equal(run("NOP", { openPoints: { memoryMove: "preserved" } }).rig.long(Reg.DSPS), 0x600d);
 });
 
-test("26: a memory move in a subroutine takes RETURN's address with it", () => {
+test("check 26: a memory move in a subroutine takes RETURN's address with it", () => {
   const source = "CALL REL(sub)\nINT 1\nsub:\nMOVE MEMORY 4, 0x4000, 0x5000\nRETURN\n";
   const kept = makeRig({ chip: { openPoints: { memoryMove: "preserved" } } });
   kept.load(source);

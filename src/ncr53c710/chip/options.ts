@@ -43,6 +43,11 @@ export interface OpenPoints {
    * "silence" nothing ends it but the watchdog (DWT), an abort or a reset.
    */
   readonly unansweredAddress: "bus-error" | "silence";
+  /**
+   * Which lane of the DMA FIFO goes to addresses that are multiples of 4 when CTEST8.FLF flushes it. Default 3: it has
+   * data lines 31 to 24, and a big-endian bus has its lowest address there; 0 is what a little-endian bus would have.
+   */
+  readonly firstLane: 3 | 0;
 }
 
 /** The defaults of the open points. */
@@ -55,6 +60,7 @@ export const defaultOpenPoints: OpenPoints = {
   messageOutAttention: "last-byte",
   resetWhileConnected: "released",
   unansweredAddress: "bus-error",
+  firstLane: 3,
 };
 
 /** How a chip is made; every field has a default. */
@@ -76,8 +82,9 @@ export interface ChipOptions {
   readonly clock?: Clock;
   readonly observer?: Observer | undefined;
   /**
-   * Asked for what is wrong on the wire. A parity error is a cause (SSTAT0.PAR) in input phases while SCNTL0.EPC is
-   * set, a gross error (SGE) in synchronous data phases.
+   * Asked for what is wrong on the wire: after the bytes came in, before they go out. A parity error of what comes in is
+   * a cause (SSTAT0.PAR) while SCNTL0.EPC is set, one of what goes out is found by the target. A gross error (SGE) is one
+   * of synchronous data phases.
    */
   readonly faults?: FaultHook | undefined;
   readonly openPoints?: Partial<OpenPoints>;

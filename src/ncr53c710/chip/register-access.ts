@@ -1,5 +1,6 @@
 /** Reads and writes of single byte registers, with what they cause. */
 import {
+  Ctest0,
   Ctest2,
   Ctest4,
   Ctest5,
@@ -8,7 +9,6 @@ import {
   Dcntl,
   Dstat,
   Istat,
-  Lines,
   Reg,
   registerFileSize,
   Scntl0,
@@ -16,8 +16,7 @@ import {
   Sstat1,
 } from "../registers.js";
 import type { Ncr53c710 } from "./chip.js";
-import { selectByHand } from "./execute-io.js";
-import { DmaFifo, ScsiFifo } from "./fifos.js";
+import { DmaFifo, dmaFifoSize, isOdd, ScsiFifo } from "./fifos.js";
 
 /** Bits that a host can write and read back, by register number; registers not listed take all 8. */
 const writable: Readonly<Record<number, number>> = {
@@ -37,6 +36,8 @@ const readOnly: ReadonlySet<number> = new Set([
 ]);
 
 const sscf = 0x03;
+/** SSTAT2.SDP */
+const latchedParity = 0x08;
 
 export class RegisterAccess {
   readonly #chip: Ncr53c710;
@@ -66,29 +67,29 @@ export class RegisterAccess {
   /** Reads the register of this number; past the file 0. */
   read(number: number): number {
     if (number >= registerFileSize) return 0;
-    const { file, causes, port } = this.#chip;
+    const { file, causes, hand } = this.#chip;
     const stored = file.bytes[number];
     switch (number) {
+      case Reg.SCNTL0:
+        return stored | (hand.isStarting ? Scntl0.Start : 0);
       case Reg.SCNTL1:
-        return stored | (port.isConnected ? Scntl1.Con : 0);
+        return stored | (this.#isConnected ? Scntl1.Con : 0);
       case Reg.SOCL:
-        return port.isConnected ? port.lines & (Lines.Ack | Lines.Atn) : stored;
+        return hand.output;
+      case Reg.SIDL:
+        return hand.readInput();
       case Reg.SBDL:
-        return this.#isLooped || (file.bytes[Reg.SCNTL1] & Scntl1.Adb) !== 0
-          ? file.bytes[Reg.SODL]
-          : file.bytes[Reg.SIDL];
+        return hand.data;
       case Reg.SBCL:
-        return this.#isLooped ? file.bytes[Reg.SOCL] : port.lines;
+        return hand.control;
       case Reg.DSTAT:
         return this.#readDmaStatus();
       case Reg.SSTAT0:
         return causes.takeScsi();
       case Reg.SSTAT1:
-        return (file.bytes[Reg.SCNTL1] & Scntl1.Rst) === 0 ? 0 : Sstat1.Rst;
+        return hand.status | ((file.bytes[Reg.SCNTL1] & Scntl1.Rst) === 0 ? 0 : Sstat1.Rst);
       case Reg.SSTAT2:
-        // The latch follows REQ.
-        port.phase();
-        return (this.#scsiFifo.count << 4) | port.latchedPhase;
+        return this.#readLatchedStatus();
       case Reg.CTEST1:
         return this.#dmaFifo.flags;
       case Reg.CTEST2:
@@ -125,8 +126,17 @@ export class RegisterAccess {
     this.#chip.instructionAddressWritten();
   }
 
-  get #isLooped(): boolean {
-    return (this.#chip.file.bytes[Reg.CTEST4] & Ctest4.Slbe) !== 0;
+  get #isConnected(): boolean {
+    return this.#chip.port.isConnected || this.#chip.hand.hasBus;
+  }
+
+  /** SSTAT2: the SCSI FIFO's count, the parity of SIDL, the phase of the last REQ. */
+  #readLatchedStatus(): number {
+    const { port, file } = this.#chip;
+    // The latch follows REQ.
+    port.phase();
+    const parity = port.hasInput && !isOdd(file.bytes[Reg.SIDL]) ? latchedParity : 0;
+    return (this.#scsiFifo.count << 4) | parity | port.latchedPhase;
   }
 
   #readDmaStatus(): number {
@@ -138,9 +148,9 @@ export class RegisterAccess {
   }
 
   #readInterruptStatus(): number {
-    const { file, causes, port } = this.#chip;
+    const { file, causes } = this.#chip;
     const pending = (causes.isScsiPending ? Istat.Sip : 0) | (causes.isDmaPending ? Istat.Dip : 0);
-    return file.bytes[Reg.ISTAT] | (port.isConnected ? Istat.Con : 0) | pending;
+    return file.bytes[Reg.ISTAT] | (this.#isConnected ? Istat.Con : 0) | pending;
   }
 
   #readSignal(): number {
@@ -179,20 +189,25 @@ export class RegisterAccess {
     switch (number) {
       case Reg.SCNTL0:
         bytes[number] = value & mask;
-        if ((value & Scntl0.Start) !== 0) selectByHand(chip.engine);
+        chip.hand.startWritten((value & Scntl0.Start) !== 0);
         return;
       case Reg.SCNTL1:
         bytes[number] = value & mask;
         if (((before ^ value) & Scntl1.Rst) !== 0) chip.scsiResetWritten((value & Scntl1.Rst) !== 0);
+        if (((before ^ value) & Scntl1.Adb) !== 0) chip.hand.linesWritten();
         return;
       case Reg.SODL:
         bytes[number] = value;
-        if ((bytes[Reg.CTEST4] & Ctest4.Sfwr) !== 0)
-          this.#scsiFifo.push(value, (bytes[Reg.SCNTL1] & Scntl1.Aesp) !== 0);
+        if ((bytes[Reg.CTEST4] & Ctest4.Sfwr) === 0) chip.hand.dataWritten();
+        else this.#scsiFifo.push(value, (bytes[Reg.SCNTL1] & Scntl1.Aesp) !== 0);
         return;
       case Reg.SOCL:
         bytes[number] = value;
-        this.#drive(value);
+        chip.hand.controlWritten();
+        return;
+      case Reg.CTEST4:
+        bytes[number] = value;
+        if (((before ^ value) & Ctest4.Slbe) !== 0) chip.hand.loopbackWritten();
         return;
       case Reg.SBCL:
         bytes[number] = value & sscf;
@@ -202,19 +217,29 @@ export class RegisterAccess {
         bytes[number] = value & mask;
         chip.causes.update();
         return;
+      case Reg.CTEST0:
+        bytes[number] = (value & mask) | (before & Ctest0.Ddir);
+        return;
       case Reg.CTEST5:
         bytes[number] = value & mask;
         if ((value & Ctest5.Adck) !== 0) chip.file.setLong(Reg.DNAD, (chip.file.long(Reg.DNAD) + 4) >>> 0);
         if ((value & Ctest5.Bbck) !== 0) chip.file.count -= 4;
+        // MASR says what DDIR does: makes the direction that CTEST0 shows, or takes it back.
+        if ((value & Ctest5.Ddir) !== 0) {
+          if ((value & Ctest5.Masr) !== 0) bytes[Reg.CTEST0] |= Ctest0.Ddir;
+          else bytes[Reg.CTEST0] &= ~Ctest0.Ddir;
+        }
         return;
       case Reg.CTEST6:
         if (this.#lane >= 0) this.#dmaFifo.push(this.#lane, value, (bytes[Reg.CTEST7] & Ctest7.Dfp) !== 0);
         return;
       case Reg.CTEST8:
         bytes[number] = value & (Ctest8.Flf | Ctest8.Fm | Ctest8.Sm);
-        // What a flush would write to memory was never asked for by SCRIPTS here: both empty the FIFO.
-        if ((value & (Ctest8.Flf | Ctest8.Clf)) !== 0) this.#dmaFifo.clear();
-        if ((value & Ctest8.Clf) !== 0) this.#scsiFifo.clear();
+        if ((value & Ctest8.Clf) !== 0) {
+          this.#dmaFifo.clear();
+          this.#scsiFifo.clear();
+          chip.hand.emptyLatches();
+        } else if ((value & Ctest8.Flf) !== 0) this.#flush();
         return;
       case Reg.ISTAT: {
         const kept = value & (Istat.Abrt | Istat.Rst | Istat.Sigp);
@@ -231,11 +256,25 @@ export class RegisterAccess {
     }
   }
 
-  /** SOCL drives lines by hand: ATN and ACK mean something to a target that is connected. */
-  #drive(value: number): void {
-    const { port } = this.#chip;
-    if (port.target === undefined) return;
-    port.setAttention((value & Lines.Atn) !== 0);
-    if ((value & Lines.Ack) === 0) port.releaseAck();
+  /**
+   * CTEST8.FLF: the DMA FIFO goes to memory at DNAD, lane after lane, up to the first lane that has no byte for its
+   * address. Only towards memory (CTEST0.DDIR); what was on its way to the bus stays.
+   */
+  #flush(): void {
+    const { file, bus, points, causes } = this.#chip;
+    if ((file.bytes[Reg.CTEST0] & Ctest0.Ddir) === 0) return;
+    // Memory may be the chip's own registers, and so fill the FIFO again: no flush is longer than the FIFO.
+    for (let left = dmaFifoSize; left > 0; left--) {
+      const address = file.long(Reg.DNAD);
+      const lane = (address & 3) ^ points.firstLane;
+      if (this.#dmaFifo.isLaneEmpty(lane)) return;
+      if (!bus.write8(address, this.#dmaFifo.front(lane))) {
+        causes.addDma(Dstat.Bf);
+        return;
+      }
+      this.#dmaFifo.pop(lane);
+      file.setLong(Reg.DNAD, (address + 1) >>> 0);
+      if (file.count > 0) file.count--;
+    }
   }
 }

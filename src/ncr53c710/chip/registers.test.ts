@@ -14,7 +14,7 @@ function bare(options = {}) {
   return { chip, window: chip.window, read, write };
 }
 
-test("5: after reset every register has the value of the table", () => {
+test("check 5: after reset every register has the value of the table", () => {
   const { read } = bare();
   const special = new Map<number, number>([
     [Reg.SCNTL0, 0xc0],
@@ -31,7 +31,7 @@ test("5: after reset every register has the value of the table", () => {
   assert.equal(bare({ revision: 5 }).read(Reg.CTEST8), 0x50);
 });
 
-test("5: a chip reset forgets the phase that was last on the bus", () => {
+test("check 5: a chip reset forgets the phase that was last on the bus", () => {
   const rig = makeRig();
   rig.load(commandScript);
   prepareCommand(rig, 6, cdb.testUnitReady(), 0);
@@ -42,7 +42,7 @@ test("5: a chip reset forgets the phase that was last on the bus", () => {
   assert.equal(rig.read(Reg.SSTAT2), 0);
 });
 
-test("5: bits that read 0 do so after ones were written", () => {
+test("check 5: bits that read 0 do so after ones were written", () => {
   const { read, write } = bare({ turns: "manual" });
   for (const [number, zero] of [
     [Reg.SCNTL1, 0x03],
@@ -57,7 +57,7 @@ test("5: bits that read 0 do so after ones were written", () => {
   }
 });
 
-test("6: SCRATCH written as a longword reads as bytes, the most significant one first", () => {
+test("check 6: SCRATCH written as a longword reads as bytes, the most significant one first", () => {
   const { window } = bare();
   window.write32(0x34, 0x01020304);
   assert.deepEqual(
@@ -69,7 +69,7 @@ test("6: SCRATCH written as a longword reads as bytes, the most significant one 
   assert.equal(window.read32(0x34), 0x0102aabb);
 });
 
-test("6: F0E7C3A5 walks through SCRATCH and TEMP in all four combinations of widths", () => {
+test("check 6: F0E7C3A5 walks through SCRATCH and TEMP in all four combinations of widths", () => {
   const { window } = bare();
   const writeBytes = (offset: number, value: number) => {
     for (let byte = 0; byte < 4; byte++) window.write8(offset + byte, (value >>> (24 - 8 * byte)) & 0xff);
@@ -94,7 +94,7 @@ test("6: F0E7C3A5 walks through SCRATCH and TEMP in all four combinations of wid
   }
 });
 
-test("7: the longword at 0Ch clears DIP and SIP together, bytes only their own half", () => {
+test("check 7: the longword at 0Ch clears DIP and SIP together, bytes only their own half", () => {
   const both = () => {
     const rig = makeRig();
     rig.write(Reg.ISTAT, 0x80);
@@ -113,7 +113,7 @@ test("7: the longword at 0Ch clears DIP and SIP together, bytes only their own h
   assert.equal(bytes.read(Reg.ISTAT) & 3, 0);
 });
 
-test("8: ADCK adds 4 to DNAD, BBCK takes 4 from DBC, and both read 0", () => {
+test("check 8: ADCK adds 4 to DNAD, BBCK takes 4 from DBC, and both read 0", () => {
   const { window, read, write } = bare();
   window.write32(Reg.DNAD, 0);
   window.write32(0x24, 0x10);
@@ -126,7 +126,7 @@ test("8: ADCK adds 4 to DNAD, BBCK takes 4 from DBC, and both read 0", () => {
   assert.equal(window.read32(Reg.DNAD), 4);
 });
 
-test("9: the DMA FIFO takes 16 bytes a lane with parity and gives them back in order", () => {
+test("check 9: the DMA FIFO takes 16 bytes a lane with parity and gives them back in order", () => {
   const { read, write } = bare();
   for (let lane = 0; lane < 4; lane++) {
     write(Reg.CTEST4, 4 + lane);
@@ -155,7 +155,7 @@ test("9: the DMA FIFO takes 16 bytes a lane with parity and gives them back in o
   assert.equal(read(Reg.CTEST8) & 0x04, 0, "CLF clears itself");
 });
 
-test("9: the SCSI FIFO counts 8 bytes and gives them back with odd or even parity", () => {
+test("check 9: the SCSI FIFO counts 8 bytes and gives them back with odd or even parity", () => {
   const { read, write } = bare();
   for (const even of [false, true]) {
     write(Reg.SCNTL1, even ? 0x04 : 0);
@@ -175,7 +175,7 @@ test("9: the SCSI FIFO counts 8 bytes and gives them back with odd or even parit
   }
 });
 
-test("10: DSP starts SCRIPTS with MAN=0, waits for STD with MAN=1, and STD goes on after INT with MAN=0", () => {
+test("check 10: DSP starts SCRIPTS with MAN=0, waits for STD with MAN=1, and STD goes on after INT with MAN=0", () => {
   const rig = makeRig();
   rig.load("INT 1\nINT 2\nINT 3\n");
   rig.start();
@@ -193,7 +193,7 @@ test("10: DSP starts SCRIPTS with MAN=0, waits for STD with MAN=1, and STD goes 
   assert.equal(rig.long(Reg.DSPS), 1);
 });
 
-test("10: DSP in bytes starts with the most significant one", () => {
+test("check 10: DSP in bytes starts with the most significant one", () => {
   const rig = makeRig();
   rig.load("INT 7\n");
   for (const offset of [3, 2, 1]) rig.chip.window.write8(Reg.DSP + offset, (0x1000 >>> (8 * (3 - offset))) & 0xff);
@@ -202,7 +202,7 @@ test("10: DSP in bytes starts with the most significant one", () => {
   assert.equal(rig.long(Reg.DSPS), 7);
 });
 
-test("10: SSM stops after each instruction with SSI", () => {
+test("check 10: SSM stops after each instruction with SSI", () => {
   const rig = makeRig();
   rig.load("MOVE 1 TO SCRATCH0\nMOVE 2 TO SCRATCH0\nINT 9\n");
   rig.write(Reg.DCNTL, 0x10);
@@ -218,7 +218,7 @@ test("10: SSM stops after each instruction with SSI", () => {
   }
 });
 
-test("11: ABRT tells DSTAT and latches again until it is taken back; DIEN lets it to the pin", () => {
+test("check 11: ABRT tells DSTAT and latches again until it is taken back; DIEN lets it to the pin", () => {
   const { chip, read, write } = bare();
   const levels: boolean[] = [];
   chip.onInterrupt((level) => levels.push(level));
@@ -235,7 +235,7 @@ test("11: ABRT tells DSTAT and latches again until it is taken back; DIEN lets i
   assert.equal(levels.at(-1), false);
 });
 
-test("11: ABRT ends an endless script and one that waits", () => {
+test("check 11: ABRT ends an endless script and one that waits", () => {
   for (const source of ["x: JUMP x\n", "WAIT RESELECT 0\n", "MOVE 1, 0x4000, WHEN CMD\n"]) {
     const rig = makeRig({ chip: { instructionsPerTurn: 100, schedule: () => {} } });
     rig.load(source);
@@ -248,7 +248,7 @@ test("11: ABRT ends an endless script and one that waits", () => {
   }
 });
 
-test("12: RST holds the chip while it is 1 and leaves reset values", () => {
+test("check 12: RST holds the chip while it is 1 and leaves reset values", () => {
   const rig = makeRig();
   rig.load("INT 1\n");
   rig.chip.window.write32(Reg.SCRATCH, 0xffffffff);
@@ -263,7 +263,7 @@ test("12: RST holds the chip while it is 1 and leaves reset values", () => {
   assert.equal(rig.long(Reg.DSPS), 1);
 });
 
-test("12: SCNTL1.RST drives the bus, tells SSTAT0 and keeps the chip's registers", () => {
+test("check 12: SCNTL1.RST drives the bus, tells SSTAT0 and keeps the chip's registers", () => {
   const rig = makeRig();
   rig.chip.window.write32(Reg.SCRATCH, 0x12345678);
   rig.load("SELECT ATN 0x40, 0\nINT 1\n");

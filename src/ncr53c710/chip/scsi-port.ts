@@ -1,5 +1,6 @@
 /** The chip's side of the wire: whom it is connected to, ACK and ATN, and the phase last seen. */
-import { Lines } from "../registers.js";
+import { Lines, Sstat1 } from "../registers.js";
+import type { LoopbackTarget } from "./loopback-target.js";
 import { busFree, noRequest, type ScsiWire, type WireInitiator, type WireTarget } from "./scsi-wire.js";
 
 export class ScsiPort {
@@ -10,6 +11,12 @@ export class ScsiPort {
   #initiator: WireInitiator | undefined;
   #attention = false;
   #holdsAck = false;
+  /** Stands in for the bus while the chip is in loopback. */
+  #loop: LoopbackTarget | undefined;
+  /** AIP, LOA and WOA as SSTAT1 shows them. */
+  arbitration = 0;
+  /** A byte came in since the chip was reset: SIDL and its parity mean something. */
+  hasInput = false;
   /** Phase lines as last latched by REQ. */
   latchedPhase = 0;
   /** A reselection that WAIT RESELECT has not seen yet. */
@@ -23,6 +30,18 @@ export class ScsiPort {
 
   get isConnected(): boolean {
     return this.#target !== undefined || this.#initiator !== undefined;
+  }
+
+  /** Others have the bus. In loopback nobody has. */
+  get isBusBusy(): boolean {
+    return this.#loop === undefined && this.wire.owner !== undefined;
+  }
+
+  /** Leaves the bus for the target that a host plays by hand, or comes back to it. */
+  setLoopback(loop: LoopbackTarget | undefined): void {
+    if (loop === this.#loop) return;
+    this.drop(true);
+    this.#loop = loop;
   }
 
   get initiator(): WireInitiator | undefined {
@@ -64,16 +83,23 @@ export class ScsiPort {
 
   /** Selects a target. False: nobody answers. */
   select(id: number, own: number, attention: boolean): boolean {
-    const target = id === own ? undefined : this.wire.target(id);
+    const target = id === own ? undefined : (this.#loop ?? this.wire.target(id));
+    this.#loop?.showIds((1 << id) | (1 << own));
     if (target === undefined || !target.selected(own, attention)) return false;
     this.#connect(target);
     this.#attention = attention;
+    this.arbitration = Sstat1.Woa;
     return true;
+  }
+
+  /** A selection that waited for an answer is over: its ids leave the lines. */
+  endSelection(): void {
+    this.#loop?.showIds(0);
   }
 
   /** Answers a reselection that is waiting; returns the target's id. */
   answerReselection(): number | undefined {
-    const id = this.wire.acceptReselection();
+    const id = this.#loop === undefined ? this.wire.acceptReselection() : undefined;
     if (id === undefined) return undefined;
     this.#connect(this.wire.target(id) as WireTarget);
     this.wasReselected = true;
@@ -118,6 +144,7 @@ export class ScsiPort {
     if (!this.isConnected) return;
     const initiator = this.#initiator;
     this.#forget();
+    if (this.#loop !== undefined) return;
     this.wire.release();
     initiator?.disconnected();
     // Somebody may wait for the free bus.
@@ -130,23 +157,24 @@ export class ScsiPort {
     const initiator = this.#initiator;
     if (target === undefined && initiator === undefined) return;
     this.#forget();
-    if (!tell) return;
+    if (!tell || this.#loop !== undefined) return;
     this.wire.release();
     target?.abandoned();
     initiator?.disconnected();
   }
 
-  /** Drives SCSI RST. */
+  /** Drives SCSI RST; in loopback nobody outside sees it. */
   resetWire(): void {
     this.#forget();
-    this.wire.reset();
+    if (this.#loop === undefined) this.wire.reset();
   }
 
   #connect(target: WireTarget): void {
     this.#target = target;
     this.#attention = false;
     this.#holdsAck = false;
-    this.wire.owner = target;
+    this.#loop?.showIds(0);
+    if (this.#loop === undefined) this.wire.owner = target;
   }
 
   #forget(): void {
@@ -154,6 +182,8 @@ export class ScsiPort {
     this.#initiator = undefined;
     this.#attention = false;
     this.#holdsAck = false;
+    this.arbitration = 0;
+    this.#loop?.showIds(0);
     this.wasReselected = false;
     this.wasSelected = false;
   }

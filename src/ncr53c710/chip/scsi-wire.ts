@@ -21,6 +21,10 @@ export interface WireTarget {
   receive(bytes: Uint8Array, at: number, length: number): number;
   /** Output phases: takes up to `length` bytes and says how many. `pages` are of the same bytes, if there are any. */
   send(bytes: Uint8Array, at: number, length: number, pages?: PageViews): number;
+  /** Input phases, while REQ is asserted: the byte on the data lines. Without it a host sees none before it says ACK. */
+  peek?(): number;
+  /** What the next {@link send} brings has wrong parity. A target without it looks at no parity. */
+  parityWrong?(): void;
   /** The ACK of the last message-in byte was released: it may go on. */
   acknowledged(): void;
   /** ATN changed. */
@@ -64,7 +68,7 @@ export class ScsiWire {
   /** Ids that want to reselect, in the order in which they asked. */
   readonly #reselecting: number[] = [];
   /** Whoever holds the bus; undefined while it is free. */
-  owner: WireTarget | WireInitiator | undefined;
+  owner: WireTarget | WireInitiator | WireHost | undefined;
 
   /** @throws RangeError when the id is taken or none. */
   attachTarget(id: number, target: WireTarget): void {

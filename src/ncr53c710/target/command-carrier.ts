@@ -17,6 +17,9 @@ const defaultMaximumTransfer = 32 << 20;
 const defaultMaximumCommands = 64;
 const requestSense = 0x03;
 
+/** Additional sense codes of errors on the bus (SPC). */
+export const BusError = { Parity: 0x47, InitiatorDetected: 0x48 } as const;
+
 /** The bus side of a target, as its commands need it. */
 export interface CommandHost {
   /** The command's stage changed: the bus shall show it. */
@@ -46,6 +49,14 @@ export class CommandCarrier {
     this.#host = host;
   }
 
+  /** Ends a command with ABORTED COMMAND after an error on the bus, as soon as its unit lets it. */
+  failOnBus(command: TargetCommand, code: number): void {
+    command.busError = code;
+    if (command.stage === "executing") return;
+    // From COMMAND on the CDB is taken as a whole.
+    if (command.stage !== "command") this.#fail(command, SenseKey.AbortedCommand, code, 0);
+  }
+
   /** Begins a command whose CDB is there. */
   start(command: TargetCommand, identified: boolean): void {
     const { task, initiator } = command;
@@ -59,7 +70,8 @@ export class CommandCarrier {
     task.tagLow = command.tag;
     const { maximumCommands = defaultMaximumCommands, maximumTransfer = defaultMaximumTransfer } = this.#options;
     const unit = this.#unit(command);
-    if (unit === undefined || this.#overlaps(command)) this.#end(command, ScsiStatus.Busy);
+    if (command.busError !== undefined) this.#fail(command, SenseKey.AbortedCommand, command.busError, 0);
+    else if (unit === undefined || this.#overlaps(command)) this.#end(command, ScsiStatus.Busy);
     else if (this.#host.away.size >= maximumCommands) this.#end(command, ScsiStatus.TaskSetFull);
     else {
       unit.prepare(task);
@@ -196,6 +208,14 @@ export class CommandCarrier {
   #executed(command: TargetCommand): void {
     const { task, initiator, lun } = command;
     command.position = 0;
+    command.savedPosition = 0;
+    if (command.busError !== undefined) {
+      this.sense.keepCondition(initiator, lun, { key: SenseKey.AbortedCommand, asc: command.busError, ascq: 0 });
+      task.status = ScsiStatus.CheckCondition;
+      command.total = 0;
+      command.stage = "status";
+      return;
+    }
     command.total = task.transferredIn;
     command.stage = command.total > 0 ? "data-in" : "status";
     if (task.senseLength > 0) this.sense.keep(initiator, lun, task.sense, task.senseLength);

@@ -13,6 +13,7 @@ export class OutgoingMessages {
   #first = 0;
   #end = 0;
   #at = 0;
+  #isCut = false;
   /** A byte was sent, and its ACK has not been released. */
   awaitsAck = false;
 
@@ -27,6 +28,11 @@ export class OutgoingMessages {
   /** Every byte of the first message was sent; also when there is none. */
   get isWhole(): boolean {
     return this.isEmpty || this.#at >= this.#bytes[this.#first].length;
+  }
+
+  /** At least one byte of the first message was sent. */
+  get isUnderWay(): boolean {
+    return !this.isEmpty && this.#at > 0;
   }
 
   /** What follows the first message. */
@@ -51,6 +57,11 @@ export class OutgoingMessages {
     this.#consequences[this.#end++] = consequence;
   }
 
+  /** The byte that {@link sendByte} gives next. */
+  get nextByte(): number {
+    return this.isEmpty ? 0 : (this.#bytes[this.#first][this.#at] ?? 0);
+  }
+
   /** The next byte of the first message; 0 when there is none. */
   sendByte(): number {
     this.awaitsAck = true;
@@ -60,11 +71,28 @@ export class OutgoingMessages {
   /** Sends the first message once more. */
   rewind(): void {
     this.#at = 0;
+    this.#isCut = false;
+  }
+
+  /** ATN came in the middle of the first message: what is left of it is not sent, unless it is rewound. */
+  cut(): void {
+    this.#isCut = true;
+  }
+
+  /** The first message was cut, and not rewound since. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** Keeps the first `count` messages. */
+  keep(count: number): void {
+    this.#end = Math.max(this.#first, Math.min(this.#end, this.#first + count));
   }
 
   /** Drops the first message. */
   drop(): void {
     this.#at = 0;
+    this.#isCut = false;
     if (!this.isEmpty) this.#first++;
     if (this.isEmpty) this.#restart();
   }
@@ -72,6 +100,7 @@ export class OutgoingMessages {
   clear(): void {
     this.#restart();
     this.#at = 0;
+    this.#isCut = false;
     this.awaitsAck = false;
   }
 

@@ -26,6 +26,12 @@ export class TargetCommand {
   position = 0;
   /** Bytes of data in all. */
   total = 0;
+  /** Bytes of data up to where the initiator was told to save its pointers. */
+  savedPosition = 0;
+  /** Additional sense code of an error on the bus with which it is to end; undefined without. */
+  busError: number | undefined;
+  /** How often it was repeated after such errors. */
+  repeats = 0;
   /** Was told to stop; what its unit still does concerns nobody. */
   isAborted = false;
   #region = new MemoryRegion(0, new Uint8Array(initialRoom));
@@ -50,6 +56,9 @@ export class TargetCommand {
     this.cdbLength = 0;
     this.position = 0;
     this.total = 0;
+    this.savedPosition = 0;
+    this.busError = undefined;
+    this.repeats = 0;
     this.isAborted = false;
     this.task.cdb.fill(0);
   }

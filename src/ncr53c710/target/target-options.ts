@@ -20,6 +20,11 @@ export interface TargetOptions {
   readonly synchronousOffset?: number;
   /** How it answers SDTR and WDTR: with MESSAGE REJECT. Default false. */
   readonly rejectsNegotiation?: boolean;
+  /**
+   * How often it repeats the data of a command after an error on the bus (RESTORE POINTERS), before the command ends
+   * with ABORTED COMMAND. Default 0: scripts in the wild acknowledge RESTORE POINTERS and restore nothing.
+   */
+  readonly repeatsAfterError?: number;
   /** Largest data transfer in bytes; a command that asks for more fails. Default 32 MiB. */
   readonly maximumTransfer?: number;
   /** Commands that it keeps at once; one more gets TASK SET FULL. Default 64. */

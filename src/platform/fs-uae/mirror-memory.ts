@@ -89,6 +89,14 @@ export class MirrorMemory implements DmaMemory {
     this.#allocator.free(bounce);
   }
 
+  toDevice(address: number, length: number): void {
+    this.upload(address, length);
+  }
+
+  fromDevice(address: number, length: number): void {
+    this.download(address, length);
+  }
+
   /** Makes the machine's memory what the mirror is, there. @throws RangeError outside the mirror, FsUaeError */
   upload(address: number, length: number): void {
     const [start, end] = this.#range(address, length);
