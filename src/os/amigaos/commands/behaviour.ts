@@ -76,6 +76,10 @@ export interface CommandBehaviour {
   readonly ataPassThrough: "answered" | "unknown";
   /** Sense of forwarded commands is delivered to the caller, or thrown away. */
   readonly forwardedSense: "delivered" | "discarded";
+  /** VPD pages of ours name target and LUN, or the target only. */
+  readonly identifiers: "target-and-lun" | "target";
+  /** VPD pages of ours are cut to the caller's room, or refused. */
+  readonly shortRoom: "cut" | "refused";
   /** SMART data sum up to 0, or have no checksum. */
   readonly smartChecksum: "computed" | "zero";
 
@@ -120,6 +124,8 @@ export const rightCommands: CommandBehaviour = {
   localAnswers: "when-refused",
   ataPassThrough: "answered",
   forwardedSense: "delivered",
+  identifiers: "target-and-lun",
+  shortRoom: "cut",
   smartChecksum: "computed",
   errors: "by-key",
   senseFormats: "both",
@@ -154,6 +160,8 @@ export const strictCommands: CommandBehaviour = {
   opcodes: "list",
   localAnswers: "always",
   forwardedSense: "discarded",
+  identifiers: "target",
+  shortRoom: "refused",
   smartChecksum: "zero",
   senseFormats: "fixed",
 };

@@ -2,18 +2,22 @@
 
 const ascii = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0));
 
-/** The vital product data page, or undefined for one that the device does not know. The LUN is in none of them. */
-export function vpdPage(page: number, target: number): Uint8Array | undefined {
+/**
+ * The vital product data page, or undefined for one that the device does not know.
+ * @param lun undefined: it is in none of them, as in the original, where two LUNs of a target look alike.
+ */
+export function vpdPage(page: number, target: number, lun?: number): Uint8Array | undefined {
+  const place = `T${target}${lun === undefined ? "" : `L${lun}`}`;
   switch (page) {
     case 0x00:
       return Uint8Array.of(0x00, 0x00, 0x00, 3, 0x00, 0x80, 0x83);
     case 0x80: {
-      const serial = ascii(`VIRTIOSCSI-T${target}`);
+      const serial = ascii(`VIRTIOSCSI-${place}`);
       return Uint8Array.of(0x00, 0x80, 0x00, serial.length, ...serial);
     }
     case 0x83: {
       // One designator: ASCII, T10 vendor identification.
-      const id = ascii(`${"QEMU".padEnd(8)}${"virtioscsi".padEnd(16)}T${target}`);
+      const id = ascii(`${"QEMU".padEnd(8)}${"virtioscsi".padEnd(16)}${place}`);
       return Uint8Array.of(0x00, 0x83, 0x00, 4 + id.length, 0x02, 0x01, 0x00, id.length, ...id);
     }
     default:
