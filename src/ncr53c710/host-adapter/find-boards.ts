@@ -8,7 +8,7 @@ import { AdapterFault } from "./faults.js";
 import type { AdapterPlatform } from "./options.js";
 
 /** AUTOCONFIG identities of the board: Commodore West Chester, and the number that Linux lists for early ones. */
-export const a4091Identity = { product: 0x54, manufacturers: [0x0202, 0x0201] } as const;
+export const a4091Boards = { product: 0x54, manufacturers: [0x0202, 0x0201] } as const;
 
 /** An A4091 that has its address. */
 export interface FoundA4091 {
@@ -40,13 +40,13 @@ export function configureBoards({ memorySpace, board }: AdapterPlatform): FoundB
 export function findA4091s(platform: AdapterPlatform, boards = configureBoards(platform)): FoundA4091[] {
   return boards.flatMap((board) => {
     const { base, product, manufacturer } = board;
-    const isOurs = product === a4091Identity.product && manufacturers.includes(manufacturer);
+    const isOurs = product === a4091Boards.product && manufacturers.includes(manufacturer);
     if (!isOurs || base === undefined) return [];
     return [{ board, base, dip: platform.memorySpace.read8(base + a4091Layout.dip) }];
   });
 }
 
-const manufacturers: readonly number[] = a4091Identity.manufacturers;
+const manufacturers: readonly number[] = a4091Boards.manufacturers;
 const walkingPattern = 0xf0e7_c3a5;
 
 /**
