@@ -14,6 +14,7 @@ export * from "./gsioctl.js";
 export * from "./kernel.js";
 export * from "./kernel-space.js";
 export * from "./numbering.js";
+export * from "./open-amix.js";
 export * from "./panic.js";
 export * from "./profile.js";
 export * from "./rdsk.js";

@@ -1,8 +1,8 @@
 /** The kernel's SCSI stack put together: address space, `autocon`, cards, disks, pass-through. */
 import type { RegisterWindow } from "../../bytes/index.js";
 import type { DmaMemory, GuestMemory } from "../../memory/index.js";
+import type { HostAdapter } from "../../ncr53c710/index.js";
 import type { Observer } from "../../observe/index.js";
-import type { ScsiInitiator } from "../../scsi/index.js";
 import { a3091Queue, type OnboardScsi } from "./a3091.js";
 import { HostAdapterA4091 } from "./a4091-host-adapter.js";
 import { SeedA4091 } from "./a4091-seed.js";
@@ -27,7 +27,7 @@ export interface AmixHardware {
   /** The A3000's own SCSI; undefined on machines without. */
   readonly onboard?: OnboardScsi | undefined;
   /** Host adapters' drivers by the bases of their boards, for the extended profile. */
-  readonly adapters?: ReadonlyMap<number, ScsiInitiator>;
+  readonly adapters?: ReadonlyMap<number, HostAdapter>;
 }
 
 /** How the kernel is started. */
@@ -79,7 +79,7 @@ export class AmixKernel {
     this.autocon = new Autocon({ records, kernelEnd, gate, space });
     const { autocon } = this;
     this.#seed = profile.a4091 === "seed" ? new SeedA4091({ space, autocon, memory, dma, observer }) : undefined;
-    const adapters = hardware.adapters ?? new Map<number, ScsiInitiator>();
+    const adapters = hardware.adapters ?? new Map<number, HostAdapter>();
     const cardBase = (card: number) => this.sd.cardBase(card);
     const drivers: Record<string, QueueFunction> = {
       a3091queue: a3091Queue({ controller: onboard, observer, ...(patience === undefined ? {} : { patience }) }),

@@ -1,0 +1,173 @@
+/** The seed's driver on our chip: what it does, and each of its weak points. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { ScsiStatus } from "../../scsi/index.js";
+import { SlowStore } from "../../testing/index.js";
+import { amixRig, patterned, type RigSpec, sendThrough, storeWith } from "./amix-rig.test.js";
+import { seedScript, seedScriptLength } from "./index.js";
+
+const inquiry = (length: number) => Uint8Array.of(0x12, 0, 0, 0, length, 0);
+const read10 = (block: number, count: number) =>
+  Uint8Array.of(0x28, 0, 0, 0, block >> 8, block, 0, count >> 8, count, 0);
+const write10 = (block: number, count: number) =>
+  Uint8Array.of(0x2a, 0, 0, 0, block >> 8, block, 0, count >> 8, count, 0);
+
+async function strictRig(spec: RigSpec = {}) {
+  const store = await storeWith(patterned());
+  return amixRig({ profile: "strict", boards: [{ disks: { 6: store } }], ...spec });
+}
+
+/** The `rc` that the driver printed last. */
+function lastResult(events: readonly { source: string; name: string; fields: Readonly<Record<string, unknown>> }[]) {
+  return events.findLast(({ source, name }) => source === "A4:" && name === "result")?.fields;
+}
+
+/**
+ * Nothing had happened when the driver looked. It would call that −2, but ISTAT.ABRT, which it set and never took back,
+ * makes the chip tell of an abort: −3.
+ */
+function assertNotYet(events: Parameters<typeof lastResult>[0]): void {
+  const { rc, sstat0, dstat } = lastResult(events) ?? {};
+  assert.deepEqual({ rc, sstat0, dstat }, { rc: "-3", sstat0: 0, dstat: 0x90 });
+}
+
+test("check 23, 5.6: the script has 22 instructions and the words of the seed's, by their hash", () => {
+  const script = seedScript(0x0700_0000);
+  assert.equal(script.length, seedScriptLength);
+  const hash = createHash("sha256").update(script).digest("hex");
+  assert.equal(hash, "3952c8d8a36516cc5166b0cf0f5dde2e9a57948cc543fb83b31c9d5302dc9470");
+});
+
+test("check 23, 5.6: INQUIRY, READ(10), WRITE(10), an unknown command, an absent target", async () => {
+  const rig = await strictRig();
+  const unit = 6;
+  const identity = await sendThrough(rig, { unit }, inquiry(36), 36);
+  assert.deepEqual([identity.okay, identity.status, identity.data[0]], [true, 0, 0]);
+  // The driver never takes ISTAT.ABRT back, so the chip tells of it each time beside what the script says.
+  assert.deepEqual(lastResult(rig.events), { rc: "0", istat: 0x81, sstat0: 0, dstat: 0x94, dsps: 0xff00, status: 0 });
+  const block = await sendThrough(rig, { unit }, read10(9, 2), 1024);
+  assert.deepEqual(block.data, patterned().subarray(9 * 512, 11 * 512));
+  const data = patterned(4, 0x77);
+  assert.equal((await sendThrough(rig, { unit }, write10(100, 4), 2048, { reading: false, data })).status, 0);
+  assert.deepEqual((await sendThrough(rig, { unit }, read10(100, 4), 2048)).data, data);
+  const unknown = await sendThrough(rig, { unit }, Uint8Array.of(0x16, 0, 0, 0, 0, 0), 0);
+  assert.deepEqual([unknown.okay, unknown.status], [true, ScsiStatus.CheckCondition]);
+  const absent = await sendThrough(rig, { unit: 3 }, inquiry(36), 36);
+  assert.deepEqual([absent.okay, absent.status], [false, 0xff]);
+  assert.equal(lastResult(rig.events)?.["rc"], "-1");
+  await rig.close();
+});
+
+test("5.6 weak point: a target that ends the data early fails the command, although the data arrived", async () => {
+  const rig = await strictRig();
+  const answer = await sendThrough(rig, { unit: 6 }, inquiry(255), 255);
+  assert.equal(answer.okay, false);
+  assert.equal(lastResult(rig.events)?.["rc"], "-3");
+  assert.equal(lastResult(rig.events)?.["sstat0"], 0x80, "phase mismatch");
+  assert.equal(answer.data[4] > 0, true, "the data is there");
+  await rig.close();
+});
+
+test("5.6 weak point: a target with more data than there is room for ends in FF05", async () => {
+  const rig = await strictRig();
+  const answer = await sendThrough(rig, { unit: 6 }, read10(0, 2), 512);
+  assert.equal(answer.okay, false);
+  assert.deepEqual([lastResult(rig.events)?.["rc"], lastResult(rig.events)?.["dsps"]], ["-3", 0xff05]);
+  await rig.close();
+});
+
+test("5.6 weak point: one look at ISTAT is not enough for a disk that takes its time", async () => {
+  const slow = new SlowStore(await storeWith(patterned()), { longestDelay: 1 });
+  const rig = await strictRig({ boards: [{ disks: { 6: slow } }] });
+  const answer = await sendThrough(rig, { unit: 6 }, read10(0, 1), 512);
+  assert.equal(answer.okay, false);
+  assertNotYet(rig.events);
+  await rig.close();
+});
+
+test("5.6 weak point: a real selection time-out takes 250 ms, and is not seen either", async () => {
+  const rig = await strictRig({ boards: [{ chip: { selectionTimeout: 250 } }] });
+  const answer = await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
+  assert.equal(answer.okay, false);
+  assertNotYet(rig.events);
+  await rig.close();
+});
+
+test("5.6 weak point: static buffers: the command of one card moves its data to where the other card's goes", async () => {
+  const slow = new SlowStore(await storeWith(patterned(64, 1)), { longestDelay: 5 });
+  const other = await storeWith(patterned(64, 2));
+  const rig = await strictRig({ boards: [{ disks: { 6: slow } }, { disks: { 6: other } }] });
+  const first = await sendThrough(rig, { card: 0, unit: 6 }, read10(8, 1), 512);
+  assert.equal(first.okay, false, "given up at once, but the chip goes on");
+  const second = await sendThrough(rig, { card: 1, unit: 6 }, read10(8, 1), 512);
+  assert.equal(second.okay, true);
+  // The memory of the second command, where the first one's block arrives when its disk has it.
+  const at = rig.events.findLast(({ name }) => name === "command")?.fields["addr"] as number;
+  assert.deepEqual(rig.machine.memory.read(at, 512), patterned(64, 2).subarray(8 * 512, 9 * 512));
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.deepEqual(rig.machine.memory.read(at, 512), patterned(64, 1).subarray(8 * 512, 9 * 512));
+  await rig.close();
+});
+
+test("5.6 weak point: `reading` is not looked at: a READ moves data into memory that was to be written from", async () => {
+  const rig = await strictRig();
+  const data = new Uint8Array(512).fill(0xee);
+  const answer = await sendThrough(rig, { unit: 6 }, read10(5, 1), 512, { reading: false, data });
+  assert.equal(answer.okay, true);
+  assert.deepEqual(answer.data, patterned().subarray(5 * 512, 6 * 512));
+  await rig.close();
+});
+
+test("5.6 weak point: IDENTIFY names LUN 0 whatever the CDB says", async () => {
+  const rig = await strictRig();
+  const { kernel, machine } = rig;
+  await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
+  const seen = machine.memory.read(0x0700_1000, 0x400);
+  assert.ok(kernel.profile.a4091 === "seed");
+  assert.ok(seen.includes(0x80), "IDENTIFY without permission to disconnect");
+  const lun1 = await sendThrough(rig, { unit: 6 }, Uint8Array.of(0x12, 0x20, 0, 0, 36, 0), 36);
+  assert.notEqual(lun1.data[0], 0x7f, "a target without LUN 1 would say so");
+  await rig.close();
+});
+
+test("5.6 weak point: the chip is reset and set up for every command, and no interrupt is ever enabled", async () => {
+  const rig = await strictRig();
+  await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
+  const [{ chip }] = rig.cards;
+  assert.deepEqual([chip.window.read8(0), chip.window.read8(0x3a)], [0, 0], "SIEN and DIEN");
+  assert.equal(chip.interruptLevel, false);
+  await rig.close();
+});
+
+test("5.5: a board that autocon does not find is driven at 0x40000000: an A4092 elsewhere is missed", async () => {
+  const identity = { manufacturer: 0xc0de, product: 1 };
+  const alone = await strictRig({ boards: [{ identity, disks: { 6: await storeWith(patterned()) } }] });
+  assert.equal((await sendThrough(alone, { unit: 6 }, inquiry(36), 36)).okay, true, "at the fallback it is found");
+  const map = alone.events.find(({ name }) => name === "map")?.fields;
+  assert.deepEqual(map, { index: 0, base: 0x4000_0000, size: 0x100_0000 });
+  await alone.close();
+  const boards = [
+    { disks: { 1: await storeWith(patterned()) } },
+    { identity, disks: { 6: await storeWith(patterned()) } },
+  ];
+  const both = await strictRig({ boards });
+  both.kernel.sd.init();
+  assert.deepEqual(
+    both.kernel.sd.cards.map(({ type, base }) => [type.name, base]),
+    [
+      ["A4091 SCSI", 0x4000_0000],
+      ["A4092 SCSI", 0x4100_0000],
+    ],
+  );
+  assert.equal((await sendThrough(both, { card: 1, unit: 6 }, inquiry(36), 36)).okay, false, "the A4092's disk");
+  assert.equal((await sendThrough(both, { card: 1, unit: 1 }, inquiry(36), 36)).okay, true, "the A4091's instead");
+  await both.close();
+});
+
+test("5.5: without room for its pages (ENOMEM) a command fails with status FF", async () => {
+  const rig = await strictRig({ mapPages: 1 });
+  const answer = await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
+  assert.deepEqual([answer.okay, answer.status], [false, 0xff]);
+  await rig.close();
+});
