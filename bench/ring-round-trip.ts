@@ -6,13 +6,17 @@ import { DmaAllocator, GuestDma, GuestMemory, MemoryRegion } from "../src/memory
 import {
   ChainPieces,
   compactLayout,
+  createQueueDevice,
+  createQueueDriver,
   layoutAt,
   legacyLayout,
-  SplitDevice,
-  SplitDriver,
+  type QueueDevice,
+  type QueueDriver,
+  type RingFormat,
 } from "../src/virtqueue/index.js";
 
 export interface RingLoopOptions {
+  format: RingFormat;
   indirect: boolean;
   eventIndex: boolean;
   endianness: "little" | "big";
@@ -32,8 +36,8 @@ export function ringRoundTrip(options: RingLoopOptions): number {
   const addresses = layoutAt(layout, dma.allocate(layout.byteLength, layout.alignment).address);
   const observer = options.observed ? { emit: () => {} } : undefined;
   const common = { index: 0, size, addresses, endianness, indirect, eventIndex, observer };
-  const driver = new SplitDriver<number>(memory, { ...common, dma });
-  const device = new SplitDevice(memory, common);
+  const driver = createQueueDriver<number>(options.format, memory, { ...common, dma });
+  const device = createQueueDevice(options.format, memory, common);
   let checksum = run(driver, device, 300_000);
   const start = process.cpuUsage();
   checksum += run(driver, device, options.rounds);
@@ -42,7 +46,7 @@ export function ringRoundTrip(options: RingLoopOptions): number {
   return ((user + system) * 1000) / options.rounds;
 }
 
-function run(driver: SplitDriver<number>, device: SplitDevice, rounds: number): number {
+function run(driver: QueueDriver<number>, device: QueueDevice, rounds: number): number {
   const pieces = new ChainPieces();
   let sum = 0;
   for (let round = 0; round < rounds; round++) {

@@ -3,26 +3,33 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ringFormats } from "../src/virtqueue/index.js";
 import { buildC, median } from "./compare.js";
 import { type RingLoopOptions, ringRoundTrip } from "./ring-round-trip.js";
 
 const rounds = 5;
 const perRound = 3_000_000;
 
-const variants: readonly { name: string; options: Omit<RingLoopOptions, "rounds"> }[] = [
-  { name: "direct", options: { indirect: false, eventIndex: false, endianness: "little", shared: false } },
-  { name: "direct, event index", options: { indirect: false, eventIndex: true, endianness: "little", shared: false } },
-  { name: "indirect", options: { indirect: true, eventIndex: false, endianness: "little", shared: false } },
-  { name: "indirect, event index", options: { indirect: true, eventIndex: true, endianness: "little", shared: false } },
-  { name: "direct, big-endian", options: { indirect: false, eventIndex: false, endianness: "big", shared: false } },
-  {
-    name: "direct, shared memory",
-    options: { indirect: false, eventIndex: false, endianness: "little", shared: true },
-  },
-  {
-    name: "direct, observed",
-    options: { indirect: false, eventIndex: false, endianness: "little", shared: false, observed: true },
-  },
+type Variant = Omit<RingLoopOptions, "rounds">;
+
+const plain: Variant = { format: "split", indirect: false, eventIndex: false, endianness: "little", shared: false };
+
+/** What every ring format is measured with. */
+const features: readonly { name: string; options: Partial<Variant> }[] = [
+  { name: "direct", options: {} },
+  { name: "direct, event index", options: { eventIndex: true } },
+  { name: "indirect", options: { indirect: true } },
+  { name: "indirect, event index", options: { indirect: true, eventIndex: true } },
+  { name: "direct, shared memory", options: { shared: true } },
+  { name: "direct, observed", options: { observed: true } },
+];
+
+const variants: readonly { name: string; options: Variant }[] = [
+  ...ringFormats.flatMap((format) =>
+    features.map(({ name, options }) => ({ name: `${format}, ${name}`, options: { ...plain, format, ...options } })),
+  ),
+  // Legacy rings only.
+  { name: "split, direct, big-endian", options: { ...plain, endianness: "big" } },
 ];
 
 /** The C yardstick, built from bench/ring-loop.c. */
@@ -51,10 +58,10 @@ export async function benchRing(print: (line: string) => void): Promise<void> {
       for (const { name, options } of variants) ours.get(name)?.push(ringRoundTrip({ ...options, rounds: perRound }));
     }
     const base = median(inC);
-    print(`C, -O2                   ${base.toFixed(1).padStart(7)} ns`);
+    print(`C, -O2                          ${base.toFixed(1).padStart(7)} ns`);
     for (const [name, values] of ours) {
       const value = median(values);
-      print(`${name.padEnd(24)} ${value.toFixed(1).padStart(7)} ns   ${(value / base).toFixed(1)} × C`);
+      print(`${name.padEnd(31)} ${value.toFixed(1).padStart(7)} ns   ${(value / base).toFixed(1)} × C`);
     }
   } finally {
     yardstick.close();

@@ -2,8 +2,24 @@
 import type { Endianness } from "../bytes/index.js";
 import type { ProtocolError, ViolationCode } from "../errors/index.js";
 import { blockBytes, DmaAllocator, type DmaBlock, GuestDma, GuestMemory } from "../memory/index.js";
-import { type DeviceHost, type DeviceType, featureSet, hasFeature, ringFeatures } from "../transport/index.js";
-import { ChainPieces, compactLayout, layoutAt, SplitDevice, SplitDriver } from "../virtqueue/index.js";
+import {
+  type DeviceHost,
+  type DeviceType,
+  featureSet,
+  hasFeature,
+  ringFeatures,
+  ringFormatOf,
+} from "../transport/index.js";
+import {
+  ChainPieces,
+  compactLayout,
+  createQueueDevice,
+  createQueueDriver,
+  layoutAt,
+  type QueueDevice,
+  type QueueDriver,
+  ringPlace,
+} from "../virtqueue/index.js";
 
 /** A chain that was sent. */
 export interface Submission {
@@ -23,7 +39,7 @@ export interface BareQueuesOptions {
   endianness?: Endianness;
   /** Default 16. */
   queueSize?: number;
-  /** Default 65530, so that indices wrap soon. */
+  /** Chains (packed: descriptors) behind the rings. Default 65530, so that indices wrap soon. */
   startIndex?: number;
 }
 
@@ -40,8 +56,8 @@ export class BareQueues implements DeviceHost {
   configurationChanges = 0;
   readonly #type: DeviceType;
   readonly #features: bigint;
-  readonly #devices: SplitDevice[] = [];
-  readonly #drivers: SplitDriver<Submission>[] = [];
+  readonly #devices: QueueDevice[] = [];
+  readonly #drivers: QueueDriver<Submission>[] = [];
 
   constructor(type: DeviceType, options: BareQueuesOptions = {}) {
     const { INDIRECT_DESC, EVENT_IDX, VERSION_1 } = ringFeatures;
@@ -49,15 +65,17 @@ export class BareQueues implements DeviceHost {
     this.endianness = options.endianness ?? "little";
     const version = this.endianness === "little" ? featureSet(VERSION_1) : 0n;
     this.#features = (options.features ?? type.features | featureSet(INDIRECT_DESC, EVENT_IDX)) | version;
-    const { queueSize: size = 16, startIndex = 65_530 } = options;
+    const { queueSize: size = 16, startIndex: past = 65_530 } = options;
+    const format = ringFormatOf(this.#features);
+    const startIndex = ringPlace(format, past, size);
     const layout = compactLayout(size);
     for (const index of type.queueSizes.keys()) {
       const addresses = layoutAt(layout, this.dma.allocate(layout.byteLength, layout.alignment).address);
       const indirect = this.has(INDIRECT_DESC);
       const eventIndex = this.has(EVENT_IDX);
       const common = { index, size, addresses, endianness: this.endianness, indirect, eventIndex, startIndex };
-      this.#drivers.push(new SplitDriver<Submission>(this.memory, { ...common, dma: this.dma }));
-      this.#devices.push(new SplitDevice(this.memory, common));
+      this.#drivers.push(createQueueDriver<Submission>(format, this.memory, { ...common, dma: this.dma }));
+      this.#devices.push(createQueueDevice(format, this.memory, common));
       this.signals.push(0);
     }
     type.attach(this);
@@ -67,7 +85,7 @@ export class BareQueues implements DeviceHost {
     return hasFeature(this.#features, feature);
   }
 
-  queue(index: number): SplitDevice | undefined {
+  queue(index: number): QueueDevice | undefined {
     return this.#devices[index];
   }
 

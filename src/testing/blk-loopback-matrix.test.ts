@@ -1,17 +1,22 @@
-/** virtio-blk, our driver on our device: {legacy BE, legacy LE, modern} × {indirect} × {event index} × {INTx, MSI-X}. */
+/** virtio-blk, our driver on our device: {legacy BE, legacy LE, modern, modern with packed rings} × {indirect} × {event index} × {INTx, MSI-X}. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { featureNames, ringFeatures } from "../transport/index.js";
 import { BlkStatus, BlkType, blkFeatures } from "../virtio/index.js";
 import { type BlkLoopback, type BlkLoopbackOptions, createBlkLoopback, type LoopbackTransport } from "./index.js";
 
-const transports: readonly LoopbackTransport[] = ["legacy-be", "legacy-le", "modern"];
+const registers: readonly { transport: LoopbackTransport; packed: boolean }[] = [
+  { transport: "legacy-be", packed: false },
+  { transport: "legacy-le", packed: false },
+  { transport: "modern", packed: false },
+  { transport: "modern", packed: true },
+];
 const onOff = [false, true];
 
-const matrix = transports.flatMap((transport) =>
+const matrix = registers.flatMap((face) =>
   onOff.flatMap((indirect) =>
     onOff.flatMap((eventIndex) =>
-      (["intx", "msix"] as const).map((interrupts) => ({ transport, indirect, eventIndex, interrupts })),
+      (["intx", "msix"] as const).map((interrupts) => ({ ...face, indirect, eventIndex, interrupts })),
     ),
   ),
 );
@@ -21,8 +26,12 @@ function startOf(entry: number): number {
   return (entry ^ (entry >> 1) ^ (entry >> 2)) % 2 === 0 ? 65_525 : 0;
 }
 
-function nameOf({ transport, indirect, eventIndex, interrupts, startIndex }: BlkLoopbackOptions): string {
-  const rings = [indirect ? "indirect" : "direct", eventIndex ? "event index" : "flags"].join(", ");
+function nameOf({ transport, packed, indirect, eventIndex, interrupts, startIndex }: BlkLoopbackOptions): string {
+  const rings = [
+    packed ? "packed" : "split",
+    indirect ? "indirect" : "direct",
+    eventIndex ? "event index" : "flags",
+  ].join(", ");
   return `blk ${transport}, ${rings}, ${interrupts}, from index ${startIndex}`;
 }
 
@@ -99,6 +108,7 @@ for (const [entry, row] of matrix.entries()) {
     assert.equal(names.includes("INDIRECT_DESC"), row.indirect);
     assert.equal(names.includes("EVENT_IDX"), row.eventIndex);
     assert.equal(names.includes("VERSION_1"), row.transport === "modern");
+    assert.equal(names.includes("RING_PACKED"), row.packed);
     assert.equal(driver.link.interruptMode, row.interrupts);
     assert.equal(await driver.identify(), "12345678901234567890");
     assert.deepEqual([driver.info.capacity, driver.info.blockSize, driver.requestQueues], [2048, 4096, 2]);

@@ -32,6 +32,10 @@ export interface LoopbackMachineOptions {
   indirect?: boolean;
   /** Offer and take EVENT_IDX. Default true. */
   eventIndex?: boolean;
+  /** Offer and take RING_PACKED (modern only). Default false. */
+  packed?: boolean;
+  /** Further ring features to offer: IN_ORDER, NOTIFICATION_DATA, … Default none. */
+  furtherRingFeatures?: bigint;
   /** Default `msix`. */
   interrupts?: "intx" | "msix";
   /** Where the indices of both halves start. Default 0. */
@@ -68,7 +72,7 @@ export function plugIntoMachine(
   options: LoopbackMachineOptions,
 ): LoopbackMachine {
   const { transport = "modern", indirect = true, eventIndex = true, interrupts = "msix", poison = true } = options;
-  const { observer, faults, vectors, startIndex = 0 } = options;
+  const { observer, faults, vectors, startIndex = 0, packed = false, furtherRingFeatures = 0n } = options;
   const board = options.board ?? (transport === "legacy-be" ? bigEndianPc : pc);
   const embedded = new EmbeddedMachine(board, { ramSize: options.ramSize ?? 8 << 20, faults, observer });
   const dma = poison === false ? undefined : new PoisoningDma(embedded.dma, poison === true ? {} : poison);
@@ -82,17 +86,18 @@ export function plugIntoMachine(
     idle: (milliseconds) => embedded.idle(milliseconds),
     close: () => embedded.close(),
   };
-  const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY, ANY_LAYOUT } = ringFeatures;
+  const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY, ANY_LAYOUT, RING_PACKED } = ringFeatures;
   const rings = featureSet(
     NOTIFY_ON_EMPTY,
     ANY_LAYOUT,
     ...(indirect ? [INDIRECT_DESC] : []),
     ...(eventIndex ? [EVENT_IDX] : []),
+    ...(packed ? [RING_PACKED] : []),
   );
   const adapter = embedded.plugVirtio(device, {
     classCode,
     flavour: transport === "modern" ? "modern" : "legacy",
-    ringFeatures: rings,
+    ringFeatures: rings | furtherRingFeatures,
     startIndex,
     ...(vectors === undefined ? {} : { vectors }),
   });

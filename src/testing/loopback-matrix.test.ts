@@ -1,4 +1,4 @@
-/** Our driver on our device: {legacy BE, legacy LE, modern} × {indirect} × {event index} × {INTx, MSI-X}, from one table. */
+/** Our driver on our device: {legacy BE, legacy LE, modern, modern with packed rings} × {indirect} × {event index} × {INTx, MSI-X}, from one table. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cdb, ScsiStatus, unitAddress } from "../scsi/index.js";
@@ -6,13 +6,18 @@ import { featureNames, ringFeatures } from "../transport/index.js";
 import { type ScsiRequest, ScsiResponse, scsiFeatures, type VirtioScsiDriver } from "../virtio/index.js";
 import { createLoopback, type Loopback, type LoopbackOptions, type LoopbackTransport, memoryDisk } from "./index.js";
 
-const transports: readonly LoopbackTransport[] = ["legacy-be", "legacy-le", "modern"];
+const registers: readonly { transport: LoopbackTransport; packed: boolean }[] = [
+  { transport: "legacy-be", packed: false },
+  { transport: "legacy-le", packed: false },
+  { transport: "modern", packed: false },
+  { transport: "modern", packed: true },
+];
 const onOff = [false, true];
 
-const matrix = transports.flatMap((transport) =>
+const matrix = registers.flatMap((face) =>
   onOff.flatMap((indirect) =>
     onOff.flatMap((eventIndex) =>
-      (["intx", "msix"] as const).map((interrupts) => ({ transport, indirect, eventIndex, interrupts })),
+      (["intx", "msix"] as const).map((interrupts) => ({ ...face, indirect, eventIndex, interrupts })),
     ),
   ),
 );
@@ -23,8 +28,12 @@ function startOf(entry: number): number {
 }
 
 function nameOf(options: LoopbackOptions): string {
-  const { transport, indirect, eventIndex, interrupts, startIndex } = options;
-  const rings = [indirect ? "indirect" : "direct", eventIndex ? "event index" : "flags"].join(", ");
+  const { transport, packed, indirect, eventIndex, interrupts, startIndex } = options;
+  const rings = [
+    packed ? "packed" : "split",
+    indirect ? "indirect" : "direct",
+    eventIndex ? "event index" : "flags",
+  ].join(", ");
   return `${transport}, ${rings}, ${interrupts}, from index ${startIndex}`;
 }
 
@@ -131,6 +140,7 @@ for (const [entry, row] of matrix.entries()) {
     assert.equal(names.includes("INDIRECT_DESC"), row.indirect);
     assert.equal(names.includes("EVENT_IDX"), row.eventIndex);
     assert.equal(names.includes("VERSION_1"), row.transport === "modern");
+    assert.equal(names.includes("RING_PACKED"), row.packed);
     assert.equal(loop.driver.link.interruptMode, row.interrupts);
     await finds(loop);
     for (const [index, { target, lun }] of units.entries()) {

@@ -6,14 +6,23 @@ import type { Endianness } from "../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
 import type { GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
-import { isQueueSize, type QueueDevice, type RingAddresses, SplitDevice } from "../virtqueue/index.js";
+import {
+  createQueueDevice,
+  isRingSize,
+  type QueueDevice,
+  type RingAddresses,
+  type RingFormat,
+  ringPlace,
+  ringSizeUpTo,
+} from "../virtqueue/index.js";
 import type { DeviceHost, DeviceType } from "./device-type.js";
-import { featureSet, hasFeature, ringFeatures } from "./features.js";
+import { featureSet, hasFeature, ringFeatures, ringFormatOf } from "./features.js";
 import { DeviceStatus, noVector } from "./status.js";
 
 /** A queue as its registers show it. */
 export interface QueueRegisters {
-  readonly maxSize: number;
+  /** Largest size that it can have; split rings have powers of two only. */
+  maxSize: number;
   size: number;
   vector: number;
   /** 64-bit addresses as numbers; above 2^53 they are rounded, and no memory lies there. */
@@ -28,7 +37,11 @@ export interface DeviceCoreOptions {
   guestEndianness?: Endianness;
   /** Offered besides the type's own and the rings': VERSION_1 on modern transports. Default true. */
   offersVersion1?: boolean;
-  /** Ring features to offer. Default: all that exist. */
+  /**
+   * Ring features to offer. Default: those that cost nothing when they are not used, packed rings among them. IN_ORDER has
+   * answers wait for each other, NOTIFICATION_DATA says what the ring says too, ACCESS_PLATFORM and ORDER_PLATFORM mean
+   * nothing to a device in this process: they are offered when they are asked for.
+   */
   ringFeatures?: bigint;
   /**
    * Whether a modern driver has to accept VERSION_1. Without that it is served as before 1.0: drivers that never look
@@ -38,7 +51,8 @@ export interface DeviceCoreOptions {
   /** The transport can reset single queues: RING_RESET is offered when the device type can too. Default false. */
   resetsQueues?: boolean;
   /**
-   * Index that rings start at instead of 0; for tests near the wrap, with a driver half that starts there too. A legacy
+   * Chains (packed: descriptors) that rings have behind them; for tests near the wrap, with a driver half that starts
+   * there too. A legacy
    * device then leaves its queues alone until DRIVER_OK, since such rings are not zero when their address is written.
    */
   startIndex?: number;
@@ -76,8 +90,8 @@ export class DeviceCore implements DeviceHost {
   #generation = 0;
 
   constructor(type: DeviceType, options: DeviceCoreOptions) {
-    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_RESET } = ringFeatures;
-    const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX);
+    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED, RING_RESET } = ringFeatures;
+    const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX, RING_PACKED);
     this.type = type;
     this.#memory = options.memory;
     this.#guestEndianness = options.guestEndianness ?? "little";
@@ -85,13 +99,16 @@ export class DeviceCore implements DeviceHost {
     this.#observer = options.observer;
     this.#startIndex = options.startIndex ?? 0;
     const reset = options.resetsQueues === true && type.resetQueue !== undefined ? featureSet(RING_RESET) : 0n;
-    const version = options.offersVersion1 === false ? 0n : featureSet(VERSION_1) | reset;
-    this.#offered = type.features | ring | version;
+    this.#offered =
+      options.offersVersion1 === false
+        ? type.features | (ring & legacyFeatureMask)
+        : type.features | ring | featureSet(VERSION_1) | reset;
     this.#requiresVersion1 = options.requiresVersion1 ?? true;
     this.#config = new DataView(new ArrayBuffer(type.configSize));
-    this.queues = type.queueSizes.map((maxSize) => ({
-      maxSize,
-      size: maxSize,
+    const sizes = type.queueSizes.map((size) => ringSizeUpTo("split", size));
+    this.queues = sizes.map((size) => ({
+      maxSize: size,
+      size,
       vector: noVector,
       addresses: { descriptors: 0, available: 0, used: 0 },
       enabled: false,
@@ -163,6 +180,17 @@ export class DeviceCore implements DeviceHost {
   /** 32 bits of a feature set; words that do not exist read 0. */
   featureWord(set: bigint, select: number): number {
     return select >= featureWords ? 0 : Number((set >> BigInt(32 * select)) & 0xffff_ffffn);
+  }
+
+  /** The format that the rings have. */
+  get ringFormat(): RingFormat {
+    return ringFormatOf(this.#features);
+  }
+
+  /** Whether a queue can be made to have so many descriptors. */
+  takesSize(index: number, size: number): boolean {
+    const queue = this.queues[index];
+    return queue !== undefined && !queue.enabled && isRingSize(this.ringFormat, size) && size <= queue.maxSize;
   }
 
   /** The driver's choice, 32 bits of it. Ignored once FEATURES_OK is set (virtio 1.2 §2.2.1). */
@@ -267,6 +295,12 @@ export class DeviceCore implements DeviceHost {
   #setFeatures(features: bigint): void {
     this.#features = features;
     this.endianness = hasFeature(features, ringFeatures.VERSION_1) ? "little" : this.#guestEndianness;
+    for (const [index, queue] of this.queues.entries()) {
+      const maxSize = ringSizeUpTo(this.ringFormat, this.type.queueSizes[index]);
+      if (queue.maxSize === maxSize || queue.enabled) continue;
+      queue.maxSize = maxSize;
+      queue.size = maxSize;
+    }
     this.type.featuresChanged?.();
   }
 
@@ -281,10 +315,11 @@ export class DeviceCore implements DeviceHost {
 
   #startQueue(index: number): void {
     const queue = this.queues[index];
-    if (!queue.enabled || this.#running[index] !== undefined || !isQueueSize(queue.size)) return;
-    const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY } = ringFeatures;
+    const format = this.ringFormat;
+    if (!queue.enabled || this.#running[index] !== undefined || !isRingSize(format, queue.size)) return;
+    const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY, IN_ORDER } = ringFeatures;
     try {
-      this.#running[index] = new SplitDevice(this.#memory, {
+      this.#running[index] = createQueueDevice(format, this.#memory, {
         index,
         size: queue.size,
         addresses: queue.addresses,
@@ -292,7 +327,8 @@ export class DeviceCore implements DeviceHost {
         indirect: this.has(INDIRECT_DESC),
         eventIndex: this.has(EVENT_IDX),
         notifyOnEmpty: this.has(NOTIFY_ON_EMPTY),
-        startIndex: this.#startIndex,
+        inOrder: this.has(IN_ORDER),
+        startIndex: ringPlace(format, this.#startIndex, queue.size),
         observer: this.#observer,
       });
     } catch (error) {

@@ -4,9 +4,9 @@
  */
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
 import type { Observer } from "../observe/index.js";
-import { maxQueueSize, type QueueDriver, SplitDriver } from "../virtqueue/index.js";
+import { createQueueDriver, maxQueueSize, type QueueDriver, ringPlace, ringSizeUpTo } from "../virtqueue/index.js";
 import type { DriverTransport, InterruptHandlers, InterruptMode } from "./driver-transport.js";
-import { featureSet, hasFeature, ringFeatures } from "./features.js";
+import { featureSet, hasFeature, ringFeatures, ringFormatOf } from "./features.js";
 import { DeviceStatus } from "./status.js";
 
 /** What a driver wants of its device. */
@@ -20,7 +20,7 @@ export interface LinkOptions {
   maxQueueSize?: number;
   /** How long a reset may take, in milliseconds. Default 5000. */
   resetTimeout?: number;
-  /** Index that rings start at; for tests. Needs a device half that starts there too. */
+  /** Chains (packed: descriptors) that rings have behind them; for tests. Needs a device half that starts there too. */
   startIndex?: number;
   /**
    * What a used length above a chain's room means. Default: a violation, on legacy devices a number to cut (they put
@@ -57,8 +57,7 @@ export class DriverLink {
     transport.writeStatus(DeviceStatus.Acknowledge);
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
     try {
-      const wanted = transport.isLegacy ? options.features : options.features | featureSet(ringFeatures.VERSION_1);
-      const features = negotiate(transport, wanted);
+      const features = negotiate(transport, carried(transport, options.features));
       const mode = transport.openInterrupts(options.queues, options.handlers);
       return new DriverLink(transport, features, mode, options);
     } catch (error) {
@@ -82,8 +81,9 @@ export class DriverLink {
     const wanted = this.#options.maxQueueSize ?? maxQueueSize;
     // The size of a legacy PCI queue cannot be changed (0.9.5 §2.3).
     const isFixed = !(transport.choosesQueueSizes ?? !transport.isLegacy);
-    const size = isFixed ? offered : Math.min(offered, 2 ** Math.floor(Math.log2(wanted)));
-    return new SplitDriver<Cookie>(transport.memory, {
+    const format = ringFormatOf(this.features);
+    const size = isFixed || offered <= wanted ? offered : ringSizeUpTo(format, wanted);
+    const queue = createQueueDriver<Cookie>(format, transport.memory, {
       index,
       size,
       addresses: transport.setUpQueue(index, size),
@@ -92,9 +92,24 @@ export class DriverLink {
       eventIndex: this.has(ringFeatures.EVENT_IDX),
       dma: transport.dma,
       excessUsedLength: this.#options.excessUsedLength ?? (transport.isLegacy ? "cut" : "violation"),
-      startIndex: this.#options.startIndex ?? 0,
+      inOrder: this.has(ringFeatures.IN_ORDER),
+      startIndex: ringPlace(format, this.#options.startIndex ?? 0, size),
       observer: this.#options.observer,
     });
+    if (this.has(ringFeatures.NOTIFICATION_DATA)) transport.announcePlaces?.(queue);
+    return queue;
+  }
+
+  /**
+   * Resets one queue, which only works with RING_RESET: afterwards the device has nothing of it. Make it again with
+   * `createQueue`.
+   * @returns the cookies of everything that was in flight.
+   * @throws RangeError without RING_RESET; ProtocolError `reset-never-ends`, the memory then stays the device's.
+   */
+  async resetQueue<Cookie>(queue: QueueDriver<Cookie>): Promise<Cookie[]> {
+    if (!this.has(ringFeatures.RING_RESET)) throw new RangeError("RING_RESET was not negotiated");
+    await this.transport.resetQueue?.(queue.index);
+    return queue.detachAll();
   }
 
   /** Sets DRIVER_OK: the device may use the queues from here on. */
@@ -159,6 +174,16 @@ export async function resetDevice(transport: DriverTransport, timeoutMillisecond
     }
     await new Promise<void>((resolve) => setTimeout(resolve, 1));
   }
+}
+
+/** Of the features that a driver understands, those that its transport can carry; VERSION_1 where there is one. */
+function carried(transport: DriverTransport, features: bigint): bigint {
+  const { VERSION_1, NOTIFICATION_DATA, RING_RESET } = ringFeatures;
+  if (transport.isLegacy) return features & 0xffff_ffffn;
+  let lacking = 0n;
+  if (transport.announcePlaces === undefined) lacking |= featureSet(NOTIFICATION_DATA);
+  if (transport.resetQueue === undefined) lacking |= featureSet(RING_RESET);
+  return (features | featureSet(VERSION_1)) & ~lacking;
 }
 
 /** Our list ∩ the offer, written and, on modern devices, confirmed (virtio 1.2 §3.1.1 steps 4 to 6). */

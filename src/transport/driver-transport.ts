@@ -1,7 +1,7 @@
 /** The contract between a driver and the transport that reaches its device, driver half. */
 import type { Endianness } from "../bytes/index.js";
 import type { DmaMemory, GuestMemory } from "../memory/index.js";
-import type { RingAddresses } from "../virtqueue/index.js";
+import type { QueueDriver, RingAddresses } from "../virtqueue/index.js";
 
 /** How a driver hears of used buffers. */
 export type InterruptMode = "msix" | "msix-shared" | "intx" | "line" | "none";
@@ -40,6 +40,17 @@ export interface DriverTransport {
   /** Frees the rings; only after a reset. */
   freeQueues(): void;
   notify(index: number): void;
+  /**
+   * NOTIFICATION_DATA was negotiated: notifications of a queue say where it stands from here on. A transport without this
+   * does not take the feature.
+   */
+  announcePlaces?(queue: Pick<QueueDriver<unknown>, "index" | "position">): void;
+  /**
+   * Resets one queue (RING_RESET must be negotiated), waits until the device has done so and frees its ring. A transport
+   * without this does not take the feature.
+   * @throws ProtocolError `reset-never-ends`; the ring then stays allocated.
+   */
+  resetQueue?(index: number): Promise<void>;
 
   readConfig(offset: number, width: 1 | 2 | 4): number;
   writeConfig(offset: number, width: 1 | 2 | 4, value: number): void;

@@ -49,7 +49,11 @@ export class VirtioPciDevice {
   /** @throws RangeError for a legacy device type without a transitional PCI ID. */
   constructor(type: DeviceType, options: VirtioPciOptions) {
     const flavour = options.flavour ?? "transitional";
-    this.core = new DeviceCore(type, { ...options, offersVersion1: flavour !== "legacy" });
+    this.core = new DeviceCore(type, {
+      ...options,
+      offersVersion1: flavour !== "legacy",
+      resetsQueues: flavour !== "legacy",
+    });
     const vectors = options.vectors ?? type.queueSizes.length + 1;
     this.#msix = vectors > 0 ? new MsixTable({ vectors, bar: 1 }) : undefined;
     const bars = this.#bars(flavour, type.configSize);

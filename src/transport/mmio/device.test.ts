@@ -294,7 +294,7 @@ test("mmio-device-8 to 12: QueueReset gives the queue back as after a reset, if 
   const made = makeDevice();
   const { write, read, core, violations } = made;
   write("deviceFeaturesSelect", 1);
-  assert.equal(read("deviceFeatures"), (1 << 8) | 1, "RING_RESET and VERSION_1");
+  assert.equal(read("deviceFeatures"), (1 << 8) | (1 << 2) | 1, "RING_RESET, RING_PACKED and VERSION_1");
   bringUp(made, (1 << 8) | 1);
   const setUp = () => {
     write("queueSelect", 2);

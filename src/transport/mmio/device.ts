@@ -14,6 +14,7 @@ import {
 import type { ViolationCode } from "../../errors/index.js";
 import { DeviceCore, type DeviceCoreOptions } from "../device-core.js";
 import type { DeviceType } from "../device-type.js";
+import { ringFeatures } from "../features.js";
 import { IsrStatus } from "../status.js";
 import {
   type MmioVersion,
@@ -168,9 +169,7 @@ export class VirtioMmioDevice {
         core.writeFeatures(this.#driverSelect, value, this.version === 1);
         return this.#driverSelected ? undefined : "register-order";
       case r.queueNotify.offset:
-        if (value >= core.queues.length) return "register-value";
-        core.notify(value);
-        return undefined;
+        return this.#notify(value);
       case r.interruptAck.offset:
         this.#setInterruptStatus(this.#interruptStatus & ~value);
         return (value & ~pendingMask) === 0 ? undefined : "register-value";
@@ -178,6 +177,15 @@ export class VirtioMmioDevice {
         return this.#writeStatus(value);
     }
     return this.#own.write(offset, value);
+  }
+
+  /** With NOTIFICATION_DATA the high half says where the driver is, which the ring says too. */
+  #notify(value: number): ViolationCode | undefined {
+    const { core } = this;
+    const index = core.has(ringFeatures.NOTIFICATION_DATA) ? value & 0xffff : value;
+    if (index >= core.queues.length) return "register-value";
+    core.notify(index);
+    return undefined;
   }
 
   /** Assigns, and tells of a bit that the driver cleared (0.9.5: "sets the status flags"; virtio 1.2 §2.1.1). */

@@ -3,7 +3,15 @@ import { type Endianness, type RegisterWindow, swap16, swap32, windowOf } from "
 import { ProtocolError, UnsupportedError } from "../../errors/index.js";
 import type { DmaBlock, DmaMemory, GuestMemory } from "../../memory/index.js";
 import { type Observer, tracedWindow } from "../../observe/index.js";
-import { compactLayout, isQueueSize, layoutAt, legacyLayout, type RingAddresses } from "../../virtqueue/index.js";
+import {
+  compactLayout,
+  isPackedQueueSize,
+  isQueueSize,
+  layoutAt,
+  legacyLayout,
+  type QueueDriver,
+  type RingAddresses,
+} from "../../virtqueue/index.js";
 import type { DriverTransport, InterruptHandlers, InterruptMode } from "../driver-transport.js";
 import { IsrStatus } from "../status.js";
 import { probeMmio } from "./probe.js";
@@ -46,6 +54,8 @@ export class MmioTransport implements DriverTransport {
   readonly #registers: RegisterWindow;
   readonly #attachLine: MmioTransportOptions["attachLine"];
   readonly #rings = new Map<number, DmaBlock>();
+  /** Queues whose notifications say where they stand. */
+  readonly #places: (Pick<QueueDriver<unknown>, "index" | "position"> | undefined)[] = [];
   /** The window shows little-endian bytes, the configuration has the guest's order. */
   readonly #swapConfig: boolean;
   #detach: (() => void) | undefined;
@@ -109,7 +119,9 @@ export class MmioTransport implements DriverTransport {
   }
 
   setUpQueue(index: number, size: number): RingAddresses {
-    if (!isQueueSize(size)) throw new ProtocolError("ring-size-invalid", { queue: index, detail: `size ${size}` });
+    // Which of these sizes the ring's format can have is known above.
+    if (!(this.isLegacy ? isQueueSize(size) : isPackedQueueSize(size)))
+      throw new ProtocolError("ring-size-invalid", { queue: index, detail: `size ${size}` });
     const layout = this.isLegacy ? legacyLayout(size, pageSize) : compactLayout(size);
     const ring = this.dma.allocate(layout.byteLength, layout.alignment);
     this.#rings.set(index, ring);
@@ -145,6 +157,7 @@ export class MmioTransport implements DriverTransport {
       this.dma.free(ring);
     }
     this.#rings.clear();
+    this.#places.length = 0;
   }
 
   #stopLegacy(index: number): void {
@@ -192,6 +205,7 @@ export class MmioTransport implements DriverTransport {
     const ring = this.#rings.get(index);
     if (ring === undefined) return;
     this.#rings.delete(index);
+    this.#places[index] = undefined;
     this.dma.free(ring);
   }
 
@@ -207,7 +221,13 @@ export class MmioTransport implements DriverTransport {
   }
 
   notify(index: number): void {
-    this.#registers.write32(r.queueNotify.offset, index);
+    const queue = this.#places[index];
+    const value = queue === undefined ? index : (index | (queue.position << 16)) >>> 0;
+    this.#registers.write32(r.queueNotify.offset, value);
+  }
+
+  announcePlaces(queue: Pick<QueueDriver<unknown>, "index" | "position">): void {
+    this.#places[queue.index] = queue;
   }
 
   readConfig(offset: number, width: 1 | 2 | 4): number {

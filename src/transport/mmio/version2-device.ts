@@ -1,5 +1,4 @@
 import type { ViolationCode } from "../../errors/index.js";
-import { isQueueSize } from "../../virtqueue/index.js";
 import type { DeviceCore } from "../device-core.js";
 import { ringFeatures } from "../features.js";
 import type { VersionRegisters } from "./device.js";
@@ -86,7 +85,7 @@ export class Version2Registers implements VersionRegisters {
     // mmio-driver-10: sizes and addresses stand while the queue is in use.
     if (queue.enabled) return "register-order";
     if (offset === r.queueSize.offset) {
-      if (!isQueueSize(value) || value > queue.maxSize) return "register-value";
+      if (!core.takesSize(this.#select, value)) return "register-value";
       queue.size = value;
       return undefined;
     }

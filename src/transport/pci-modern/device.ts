@@ -1,7 +1,7 @@
 import { type AccessWidth, lowBytes, type RegisterWindow, windowOf } from "../../bytes/index.js";
 import type { PciCapability } from "../../pci/index.js";
-import { isQueueSize } from "../../virtqueue/index.js";
 import type { DeviceCore } from "../device-core.js";
+import { ringFeatures } from "../features.js";
 import { noVector } from "../status.js";
 import {
   CapabilityKind,
@@ -140,13 +140,17 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
           return;
         case r.queueSize.offset:
           // A size that cannot be is not taken: the driver reads back what stands (virtio 1.2 §4.1.4.3.2).
-          if (queue !== undefined && !queue.enabled && isQueueSize(value) && value <= queue.maxSize) queue.size = value;
+          if (queue !== undefined && core.takesSize(select, value)) queue.size = value;
           return;
         case r.queueVector.offset:
           if (queue !== undefined) queue.vector = mapVector(value);
           return;
         case r.queueEnable.offset:
           if (value === 1) core.enableQueue(select, false);
+          return;
+        case r.queueReset.offset:
+          // Done within the write: what is read from here on is 0.
+          if (value === 1 && core.has(ringFeatures.RING_RESET)) core.resetQueue(select);
           return;
       }
       writeAddress(offset, value);

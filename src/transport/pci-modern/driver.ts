@@ -3,16 +3,18 @@ import { ProtocolError } from "../../errors/index.js";
 import type { DmaBlock, DmaMemory, GuestMemory } from "../../memory/index.js";
 import { tracedWindow } from "../../observe/index.js";
 import type { PciFunctionHandle } from "../../pci/index.js";
-import { compactLayout, layoutAt, type RingAddresses } from "../../virtqueue/index.js";
+import { compactLayout, layoutAt, type QueueDriver, type RingAddresses } from "../../virtqueue/index.js";
 import type { DriverTransport, InterruptHandlers, InterruptMode } from "../driver-transport.js";
 import { PciInterrupts } from "../pci-interrupts.js";
 import type { PciTransportOptions } from "../pci-transport-options.js";
-import { commonRegisters } from "./registers.js";
+import { commonRegisters, commonSizeWithReset } from "./registers.js";
 import { findModernStructures, type ModernStructures } from "./structures.js";
 
 const r = commonRegisters;
 const word32 = 0x1_0000_0000;
 const modernIdBase = 0x1040;
+/** Reads of a register that has to become 0, a millisecond apart. */
+const patience = 1000;
 
 /** The driver half of a modern virtio PCI device (virtio 1.2 §4.1). */
 export class ModernPciTransport implements DriverTransport {
@@ -26,9 +28,13 @@ export class ModernPciTransport implements DriverTransport {
   readonly #common: RegisterWindow;
   readonly #notify: RegisterWindow;
   readonly #interrupts: PciInterrupts;
-  readonly #rings: DmaBlock[] = [];
+  readonly #rings = new Map<number, DmaBlock>();
   /** Per queue: where its notify register is. */
   readonly #notifyOffsets: number[] = [];
+  /** Per queue: the vector that it was given, since a reset of the queue takes it away. */
+  readonly #vectors: number[] = [];
+  /** Queues whose notifications say where they stand. */
+  readonly #places: (Pick<QueueDriver<unknown>, "index" | "position"> | undefined)[] = [];
   /** Names for the trace: a notify register for each queue that was set up. */
   readonly #notifyRegisters: Record<string, Register> = {};
 
@@ -80,7 +86,7 @@ export class ModernPciTransport implements DriverTransport {
     const common = this.#common;
     const layout = compactLayout(size);
     const ring = this.dma.allocate(layout.byteLength, layout.alignment);
-    this.#rings.push(ring);
+    this.#rings.set(index, ring);
     const addresses = layoutAt(layout, ring.address);
     common.write16(r.queueSelect.offset, index);
     common.write16(r.queueSize.offset, size);
@@ -96,17 +102,59 @@ export class ModernPciTransport implements DriverTransport {
       throw new ProtocolError("capability-invalid", { queue: index, detail });
     }
     this.#notifyOffsets[index] = notifyOffset;
+    const vector = this.#vectors[index];
+    if (vector !== undefined && common.read16(r.queueVector.offset) !== vector) {
+      common.write16(r.queueVector.offset, vector);
+    }
     this.#notifyRegisters[`queueNotify(${index})`] = { offset: notifyOffset, width: 2, access: "write" };
     common.write16(r.queueEnable.offset, 1);
     return addresses;
   }
 
   freeQueues(): void {
-    for (const ring of this.#rings.splice(0)) this.dma.free(ring);
+    for (const ring of this.#rings.values()) this.dma.free(ring);
+    this.#rings.clear();
+    this.#places.length = 0;
   }
 
   notify(index: number): void {
-    this.#notify.write16(this.#notifyOffsets[index], index);
+    const queue = this.#places[index];
+    if (queue === undefined) this.#notify.write16(this.#notifyOffsets[index], index);
+    else this.#notify.write32(this.#notifyOffsets[index], (index | (queue.position << 16)) >>> 0);
+  }
+
+  /** @throws ProtocolError `capability-invalid` when the notify register is not wide enough. */
+  announcePlaces(queue: Pick<QueueDriver<unknown>, "index" | "position">): void {
+    const { index } = queue;
+    const { size } = this.#structures.notify;
+    const offset = this.#notifyOffsets[index];
+    if (offset + 4 > size) {
+      const detail = `notify register of 4 bytes at ${offset} of ${size} bytes`;
+      throw new ProtocolError("capability-invalid", { queue: index, detail });
+    }
+    this.#places[index] = queue;
+    this.#notifyRegisters[`queueNotify(${index})`] = { offset, width: 4, access: "write" };
+  }
+
+  /** @throws ProtocolError `reset-never-ends`, `capability-invalid` */
+  async resetQueue(index: number): Promise<void> {
+    const common = this.#common;
+    if (this.#structures.common.size < commonSizeWithReset) {
+      const detail = `the common configuration of ${this.#structures.common.size} bytes has no queue_reset`;
+      throw new ProtocolError("capability-invalid", { queue: index, detail });
+    }
+    common.write16(r.queueSelect.offset, index);
+    common.write16(r.queueReset.offset, 1);
+    for (let attempt = 0; ; attempt++) {
+      common.write16(r.queueSelect.offset, index);
+      if (common.read16(r.queueReset.offset) === 0 && common.read16(r.queueEnable.offset) === 0) break;
+      if (attempt === patience) throw new ProtocolError("reset-never-ends", { queue: index });
+      await new Promise<void>((resolve) => setTimeout(resolve, 1));
+    }
+    const ring = this.#rings.get(index);
+    this.#rings.delete(index);
+    this.#places[index] = undefined;
+    if (ring !== undefined) this.dma.free(ring);
   }
 
   readConfig(offset: number, width: 1 | 2 | 4): number {
@@ -134,6 +182,7 @@ export class ModernPciTransport implements DriverTransport {
         return common.read16(r.configVector.offset);
       },
       mapQueue: (queue, vector) => {
+        this.#vectors[queue] = vector;
         common.write16(r.queueSelect.offset, queue);
         common.write16(r.queueVector.offset, vector);
         return common.read16(r.queueVector.offset);

@@ -43,7 +43,7 @@ test("§4.1.4.3: the feature windows: two words, all others read 0", () => {
     common.write32(r.deviceFeatureSelect.offset, select);
     return common.read32(r.deviceFeature.offset);
   };
-  assert.equal(word(1), 1, "VERSION_1");
+  assert.equal(word(1), (1 << 8) | 1, "RING_RESET and VERSION_1");
   assert.equal(word(0) & (1 << ringFeatures.NOTIFY_ON_EMPTY), 0, "§6.3: for legacy drivers only");
   for (const select of [2, 3, 0x8000_0000, 0xffff_ffff]) {
     assert.equal(word(select), 0);
@@ -61,7 +61,8 @@ test("§3.1.1, §2.2.2: FEATURES_OK stays only with VERSION_1 and without bits t
     [featureSet(VERSION_1), true],
     [featureSet(VERSION_1, EVENT_IDX), true],
     [featureSet(VERSION_1, 22), false],
-    [featureSet(VERSION_1, 40), false],
+    [featureSet(VERSION_1, 40), true],
+    [featureSet(VERSION_1, 41), false],
   ] as const) {
     const { common } = open();
     status(common, 3);

@@ -22,10 +22,14 @@ export const commonRegisters = {
   queueAvailableHigh: { offset: 0x2c, width: 4, access: "read-write" },
   queueUsedLow: { offset: 0x30, width: 4, access: "read-write" },
   queueUsedHigh: { offset: 0x34, width: 4, access: "read-write" },
+  queueNotifyConfigData: { offset: 0x38, width: 2, access: "read" },
+  queueReset: { offset: 0x3a, width: 2, access: "read-write" },
 } as const satisfies RegisterTable;
 
 /** Bytes of the common configuration that every device has (1.0); later fields follow. */
 export const commonSize = 0x38;
+/** The same with `queueReset` (1.2). */
+export const commonSizeWithReset = 0x3c;
 
 /** Kinds of virtio capability, virtio 1.2 §4.1.4. */
 export const CapabilityKind = { Common: 1, Notify: 2, Isr: 3, Device: 4, PciConfig: 5 } as const;

@@ -4,7 +4,13 @@
  * limits.
  */
 import { DeviceError, UnsupportedError } from "../../errors/index.js";
-import { type DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
+import {
+  type DriverLink,
+  type DriverTransport,
+  featureSet,
+  modernRingFeatures,
+  ringFeatures,
+} from "../../transport/index.js";
 import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
 import { type BlkInfo, readBlkInfo } from "./driver-info.js";
 import { type PacketResult, packetAnswerLength, parsePacketAnswer } from "./driver-packet.js";
@@ -80,6 +86,7 @@ export const knownBlkFeatures = featureSet(
   blkFeatures.WRITE_ZEROES,
   ringFeatures.INDIRECT_DESC,
   ringFeatures.EVENT_IDX,
+  ...modernRingFeatures,
 );
 
 /** The driver of one device. */

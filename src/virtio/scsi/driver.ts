@@ -14,7 +14,13 @@ import {
   targetLimit,
   type UnitAddress,
 } from "../../scsi/index.js";
-import { type DriverLink, type DriverTransport, featureSet, ringFeatures } from "../../transport/index.js";
+import {
+  type DriverLink,
+  type DriverTransport,
+  featureSet,
+  modernRingFeatures,
+  ringFeatures,
+} from "../../transport/index.js";
 import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
 import { openScsiConfig, type ScsiConfig } from "./driver-config.js";
 import { ControlQueue } from "./driver-control.js";
@@ -51,6 +57,7 @@ export const knownScsiFeatures = featureSet(
   scsiFeatures.CHANGE,
   ringFeatures.INDIRECT_DESC,
   ringFeatures.EVENT_IDX,
+  ...modernRingFeatures,
 );
 
 /** The driver of one adapter. */
