@@ -51,7 +51,7 @@ test("check 23, 5.6: INQUIRY, READ(10), WRITE(10), an unknown command, an absent
   const data = patterned(4, 0x77);
   assert.equal((await sendThrough(rig, { unit }, write10(100, 4), 2048, { reading: false, data })).status, 0);
   assert.deepEqual((await sendThrough(rig, { unit }, read10(100, 4), 2048)).data, data);
-  const unknown = await sendThrough(rig, { unit }, Uint8Array.of(0x16, 0, 0, 0, 0, 0), 0);
+  const unknown = await sendThrough(rig, { unit }, Uint8Array.of(0x02, 0, 0, 0, 0, 0), 0);
   assert.deepEqual([unknown.okay, unknown.status], [true, ScsiStatus.CheckCondition]);
   const absent = await sendThrough(rig, { unit: 3 }, inquiry(36), 36);
   assert.deepEqual([absent.okay, absent.status], [false, 0xff]);
@@ -103,7 +103,9 @@ test("5.6 weak point: static buffers: the command of one card moves its data to 
   const second = await sendThrough(rig, { card: 1, unit: 6 }, read10(8, 1), 512);
   assert.equal(second.okay, true);
   // The memory of the second command, where the first one's block arrives when its disk has it.
-  const at = rig.events.findLast(({ name }) => name === "command")?.fields["addr"] as number;
+  const at = rig.events.findLast(({ source, name }) => source === "A4:" && name === "command")?.fields[
+    "addr"
+  ] as number;
   assert.deepEqual(rig.machine.memory.read(at, 512), patterned(64, 2).subarray(8 * 512, 9 * 512));
   await new Promise((resolve) => setTimeout(resolve, 30));
   assert.deepEqual(rig.machine.memory.read(at, 512), patterned(64, 1).subarray(8 * 512, 9 * 512));

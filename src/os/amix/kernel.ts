@@ -32,8 +32,8 @@ export interface AmixHardware {
 
 /** How the kernel is started. */
 export interface AmixOptions {
-  /** Default `extended`. */
-  readonly profile?: AmixProfile["name"];
+  /** One of the two by name, or a mixture. Default `extended`. */
+  readonly profile?: AmixProfile["name"] | AmixProfile;
   /** Default the profile's. */
   readonly gate?: ChipsetGate | undefined;
   /** First address behind the kernel. Default 0x07100000: a kernel in fast memory. */
@@ -66,7 +66,8 @@ export class AmixKernel {
   constructor(hardware: AmixHardware, options: AmixOptions = {}) {
     const { memory, dma, memorySpace, records, onboard } = hardware;
     const { observer, kernelEnd = usualKernelEnd, patience } = options;
-    const profile = amixProfiles[options.profile ?? "extended"];
+    const { profile: wanted = "extended" } = options;
+    const profile = typeof wanted === "string" ? amixProfiles[wanted] : wanted;
     const gate = options.gate ?? profile.gate;
     const print = (line: string) => {
       this.console.push(line);
