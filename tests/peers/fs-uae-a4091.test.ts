@@ -58,7 +58,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
   const data = (seen: Awaited<ReturnType<typeof command>>) => bytesOf(seen["memory 00030000"]);
   const status = (seen: Awaited<ReturnType<typeof command>>) => bytesOf(seen["memory 00022020"])[0];
 
-  test("20: AUTOCONFIG: type 90, product 54, flags 30, manufacturer 0202, diagnostic vector 0200; then it has its base", () => {
+  test("check 20: AUTOCONFIG: type 90, product 54, flags 30, manufacturer 0202, diagnostic vector 0200; then it has its base", () => {
     assert.equal(
       hex(identityBytes(machine.readIdentity())).replace(/(?<=^.{12}).{8}/, "xxxxxxxx"),
       "905430000202xxxxxxxx0200",
@@ -69,7 +69,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.throws(() => machine.configureBoard(boardBase), /no Zorro III board waits/);
   });
 
-  test("20: the configuration area is the start of the ROM, a byte in a longword, and the DiagArea begins at 200", () => {
+  test("check 20: the configuration area is the start of the ROM, a byte in a longword, and the DiagArea begins at 200", () => {
     const nibbles = (index: number) => {
       const long = machine.memorySpace.read32(boardBase + 4 * index);
       return ((long >>> 24) & 0xf0) | ((long >>> 12) & 0x0f);
@@ -85,18 +85,18 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.equal(nibbles(0x80), 0x10);
   });
 
-  test("21: the DIP switches are all off, on the low lane", () => {
+  test("check 21: the DIP switches are all off, on the low lane", () => {
     assert.equal(machine.memorySpace.read8(boardBase + 0x8c_0003), 0xff);
   });
 
-  test("5: the registers after power-on are the table's, but for SCID, which is 80 here", () => {
+  test("check 5: the registers after power-on are the table's, but for SCID, which is 80 here", () => {
     const expected = new Uint8Array(64);
     const values = { SCNTL0: 0xc0, SCID: 0x80, DSTAT: 0x80, CTEST1: 0xf0, CTEST2: 0x01, CTEST8: 0x20, DCMD: 0x40 };
     for (const [name, value] of Object.entries(values)) expected[hostOffset(Reg[name as keyof typeof Reg])] = value;
     assert.deepEqual(machine.monitor.snapshot(chipBase, 1, 64), [...expected]);
   });
 
-  test("6: a byte register with number n is at n ^ 3, a 32-bit register reads as its value, at 840000 as at 800000", () => {
+  test("check 6: a byte register with number n is at n ^ 3, a 32-bit register reads as its value, at 840000 as at 800000", () => {
     const { memorySpace: space } = machine;
     space.write32(chipBase + Reg.SCRATCH, 0x0102_0304);
     assert.deepEqual(machine.monitor.snapshot(chipBase + 0x34, 1, 4), [1, 2, 3, 4]);
@@ -112,7 +112,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     space.write32(chipBase + Reg.SCRATCH, 0);
   });
 
-  test("11: an abort shows in DSTAT and DIP, and is gone once ISTAT.ABRT is cleared and DSTAT read", () => {
+  test("check 11: an abort shows in DSTAT and DIP, and is gone once ISTAT.ABRT is cleared and DSTAT read", () => {
     const { memorySpace: space } = machine;
     space.write8(chipBase + hostOffset(Reg.ISTAT), Istat.Abrt);
     assert.equal(machine.waitForInterrupt(chipBase), Istat.Abrt | Istat.Dip);
@@ -122,7 +122,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.equal(machine.waitForInterrupt(chipBase, 50), undefined);
   });
 
-  test("22: INT2 is pulled while a cause is pending that is enabled, drops when it is read, and idle delivers it", async () => {
+  test("check 22: INT2 is pulled while a cause is pending that is enabled, drops when it is read, and idle delivers it", async () => {
     const interrupt = (enabled: number) =>
       runSequence(
         [
@@ -165,7 +165,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
       theirs(machine),
     ).then(lastOf);
 
-  test("17: INT gives its vector in DSPS, DSTAT.SIR, and DSP after it", async () => {
+  test("check 17: INT gives its vector in DSPS, DSTAT.SIR, and DSP after it", async () => {
     const seen = await script("INT 0x12345678");
     assert.deepEqual(
       [seen["DSPS"], seen["DSP"], Number(seen["long 0C"]) & 0xffff, seen["ISTAT"]],
@@ -173,7 +173,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     );
   });
 
-  test("18: a memory move copies memory, and reaches the chip's own registers", async () => {
+  test("check 18: a memory move copies memory, and reaches the chip's own registers", async () => {
     const bytes = Uint8Array.from({ length: 100 }, (_, index) => index + 1);
     machine.monitor.upload(places.data, bytes);
     machine.monitor.fill(places.data + 0x1000, 101, 0);
@@ -188,7 +188,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.deepEqual([seen["SCRATCH"], seen["TEMP"], seen["DSPS"]], [0x0102_0304, 0x0102_0304, 1]);
   });
 
-  test("14: a target that is absent times the selection out: STO, DSP after SELECT, the alternate address in DNAD", async () => {
+  test("check 14: a target that is absent times the selection out: STO, DSP after SELECT, the alternate address in DNAD", async () => {
     const seen = await command(3, cdb.testUnitReady(), 0);
     assert.equal((Number(seen["long 0C"]) >>> 8) & 0xff, 0x20);
     assert.equal(seen["DSP"], places.script + 8);
@@ -196,7 +196,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.equal(status(seen), 0xff, "no status came");
   });
 
-  test("33: INQUIRY by a script of ours: done, GOOD, a disk", async () => {
+  test("check 33: INQUIRY by a script of ours: done, GOOD, a disk", async () => {
     const seen = await command(0, cdb.inquiry(36), 36);
     assert.deepEqual(
       [seen["DSPS"], seen["DSP"], Number(seen["long 0C"]) & 0xffff],
@@ -208,7 +208,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.match(Buffer.from(data(await command(6, cdb.inquiry(36), 36))).toString("latin1", 8, 32), /disk1/);
   });
 
-  test("33: the machine sees every block of the image, and reads it", async () => {
+  test("check 33: the machine sees every block of the image, and reads it", async () => {
     const capacity = new DataView(data(await command(0, cdb.readCapacity10(), 8)).buffer);
     assert.deepEqual([capacity.getUint32(0), capacity.getUint32(4)], [blocks - 1, 512]);
     for (const block of [0, 7, blocks - 2]) {
@@ -218,7 +218,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     }
   });
 
-  test("33: what WRITE wrote is read back, and is in the image where it may be, and only there", async () => {
+  test("check 33: what WRITE wrote is read back, and is in the image where it may be, and only there", async () => {
     const bytes = Uint8Array.from({ length: 1024 }, (_, index) => 255 - (index & 0xff));
     for (const target of [0, 6]) {
       assert.equal(status(await command(target, cdb.write10(9, 2), 1024, bytes)), 0);
@@ -233,7 +233,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     assert.deepEqual(data(await command(0, cdb.read10(9, 2), 1024)), bytes);
   });
 
-  test("13: a target that ends early: residue in DBC, address in DNAD, the phase mismatch in SSTAT0", async () => {
+  test("check 13: a target that ends early: residue in DBC, address in DNAD, the phase mismatch in SSTAT0", async () => {
     const seen = await command(0, cdb.inquiry(5), 36);
     assert.equal(seen["ISTAT"], Istat.Sip);
     assert.equal((Number(seen["long 0C"]) >>> 8) & 0xff, 0x80);
@@ -243,7 +243,7 @@ describe("fs-uae's A4091", { skip: noFsUae }, () => {
     );
   });
 
-  test("23: an unknown command ends with CHECK CONDITION; sense says that it is illegal", async () => {
+  test("check 23: an unknown command ends with CHECK CONDITION; sense says that it is illegal", async () => {
     assert.equal(status(await command(0, Uint8Array.of(0xff, 0, 0, 0, 0, 0), 0)), 2);
     const sense = parseSense(data(await command(0, Uint8Array.of(3, 0, 0, 0, 18, 0), 18)));
     // Which code goes with it differs: 24, where it should be 20.

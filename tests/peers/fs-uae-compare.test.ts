@@ -73,7 +73,7 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
     return result;
   };
 
-  test("the boards say the same about themselves, and get the same base", () => {
+  test("check 33: the boards say the same about themselves, and get the same base", () => {
     const identity = (space: FsUaeMachine["memorySpace"]) =>
       identityBytes(readIdentity(space, zorroConfigArea.zorro2, partnerOffset.zorro2));
     assert.deepEqual(identity(machine.memorySpace), identity(board.zorro.space));
@@ -90,7 +90,7 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
     }
   });
 
-  test("registers after power-on and after a reset agree", async () => {
+  test("check 33: registers after power-on and after a reset agree", async () => {
     const names = Object.keys(Reg) as RegisterName[];
     await agree([{ do: "read", registers: names }]);
     await agree([...setUp.slice(0, 2), { do: "read", registers: ["DSTAT", ...names] }]);
@@ -119,7 +119,7 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
   });
 
   for (const target of [0, 6]) {
-    test(`commands to target ${target}: TEST UNIT READY, READ, WRITE, an unknown one`, async () => {
+    test(`check 33: commands to target ${target}: TEST UNIT READY, READ, WRITE, an unknown one`, async () => {
       const written = Uint8Array.from({ length: 1024 }, (_, index) => (index * 3 + target) & 0xff);
       const commands = [
         commandSteps(target, cdb.testUnitReady(), 0),
@@ -134,7 +134,7 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
     });
   }
 
-  test("absent target and a target that ends early stop with the same causes and registers", async () => {
+  test("check 33: absent target and a target that ends early stop with the same causes and registers", async () => {
     await agree([...setUp, ...commandSteps(3, cdb.testUnitReady(), 0)]);
     const short = commandSteps(0, cdb.inquiry(1), 36);
     await agree([...setUp, { do: "upload", address: places.data, bytes: new Uint8Array(36) }, ...short]);
@@ -173,7 +173,7 @@ describe("our A4091 and fs-uae's", { skip: noFsUae }, () => {
     "no operation": "WORD 0x80000000, 0, 0x98080000, 7",
   };
   for (const [name, source] of Object.entries(singles)) {
-    test(`script: ${name}`, async () => {
+    test(`check 33: script: ${name}`, async () => {
       await agree([
         ...setUp,
         { do: "words", address: places.script, words: scriptWords(source) },

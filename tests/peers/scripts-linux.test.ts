@@ -37,7 +37,7 @@ function shipped(): ShippedArray {
   return parseShipped(found.shipped);
 }
 
-test("53c700.scr assembles to the array that Linux ships: words, values, their uses, entries, label patches", {
+test("check 1: 53c700.scr assembles to the array that Linux ships: words, values, their uses, entries, label patches", {
   skip,
 }, () => {
   assert.ok(typeof found !== "string");
@@ -57,7 +57,7 @@ test("53c700.scr assembles to the array that Linux ships: words, values, their u
   }
 });
 
-test("4: its 298 words are 149 instructions, all 56 patches are second words, and taken apart it assembles again", {
+test("check 4: its 298 words are 149 instructions, all 56 patches are second words, and taken apart it assembles again", {
   skip,
 }, () => {
   const { words, labelPatches } = shipped();
@@ -248,7 +248,9 @@ function exchange(host: Host, target: number, blocks: number, cuts: readonly num
   assert.deepEqual(host.memory.read(dataAt, length), data);
 }
 
-test("25: Linux's script runs on our chip: INQUIRY, then writes and reads in one piece and scattered", { skip }, () => {
+test("check 25: Linux's script runs on our chip: INQUIRY, then writes and reads in one piece and scattered", {
+  skip,
+}, () => {
   const host = new Host();
   const inquiry = { target: 3, cdb: cdb.inquiry(36), pieces: pieces(36), isWrite: false };
   assert.equal(host.run(inquiry), 0);
@@ -260,14 +262,14 @@ test("25: Linux's script runs on our chip: INQUIRY, then writes and reads in one
   }
 });
 
-test("25: targets that disconnect after the command are found again by LCRC with COM=1", { skip }, () => {
+test("check 25: targets that disconnect after the command are found again by LCRC with COM=1", { skip }, () => {
   const host = new Host({ disconnect: "always" });
   exchange(host, 3, 4, []);
   assert.ok(host.vectors.includes(0x380) || host.vectors.includes(0x580));
   assert.ok(host.vectors.includes(0x1000) || host.vectors.includes(0x1003));
 });
 
-test("25: targets that disconnect in the middle of data lose no byte", { skip }, () => {
+test("check 25: targets that disconnect in the middle of data lose no byte", { skip }, () => {
   for (const every of [100, 512, 700, 4096]) {
     const host = new Host({ disconnectEvery: every });
     exchange(host, 0, 8, [1000, 24]);
@@ -278,7 +280,9 @@ test("25: targets that disconnect in the middle of data lose no byte", { skip },
   }
 });
 
-test("25: errors: CHECK CONDITION and its sense, an absent target, a refused tag-less negotiation", { skip }, () => {
+test("check 25: errors: CHECK CONDITION and its sense, an absent target, a refused tag-less negotiation", {
+  skip,
+}, () => {
   const host = new Host();
   const bad = { target: 3, cdb: cdb.read10(1 << 20, 1), pieces: pieces(blockSize), isWrite: false };
   assert.equal(host.run(bad), 2);
@@ -289,7 +293,7 @@ test("25: errors: CHECK CONDITION and its sense, an absent target, a refused tag
   exchange(host, 3, 2, []);
 });
 
-test("25: SDTR with the first command is answered and told to the host", { skip }, () => {
+test("check 25: SDTR with the first command is answered and told to the host", { skip }, () => {
   const host = new Host();
   const inquiry = { target: 0, cdb: cdb.inquiry(36), pieces: pieces(36), isWrite: false };
   assert.equal(host.run(inquiry, [0xc0, 1, 3, 1, 25, 8]), 0, host.vectors.map((v) => v.toString(16)).join(" "));

@@ -29,7 +29,7 @@ for (const [name, target, expected] of [
     ["mismatch", "ff02", "ff03"],
   ],
 ] as const satisfies readonly (readonly [string, TargetOptions, readonly string[]])[]) {
-  test(`24: a4091.device's script writes and reads with ${name}`, { skip }, () => {
+  test(`check 24: a4091.device's script writes and reads with ${name}`, { skip }, () => {
     const host = new SiopHost({ target });
     host.rig.memory.write(dataAt, pattern);
     assert.equal(host.run({ cdb: cdb.write10(3, 4), isWrite: true, pieces: halves }), 0);
@@ -42,7 +42,7 @@ for (const [name, target, expected] of [
 
 for (const disconnectEvery of [undefined, 300, 77]) {
   const how = disconnectEvery === undefined ? "in one go" : `with disconnections every ${disconnectEvery} bytes`;
-  test(`24: nine slots of odd sizes at odd addresses ${how} keep every byte`, { skip }, () => {
+  test(`check 24: nine slots of odd sizes at odd addresses ${how} keep every byte`, { skip }, () => {
     const host = new SiopHost({ target: disconnectEvery === undefined ? {} : { disconnectEvery } });
     const sizes = [1, 511, 3, 509, 128, 127, 257, 500, 12];
     let from = 0;
@@ -62,7 +62,7 @@ for (const disconnectEvery of [undefined, 300, 77]) {
   });
 }
 
-test("24: SDTR is sent once; what was agreed on is loaded by SELECT from then on", { skip }, () => {
+test("check 24: SDTR is sent once; what was agreed on is loaded by SELECT from then on", { skip }, () => {
   const host = new SiopHost({});
   assert.equal(host.run({ cdb: cdb.inquiry(36), pieces: [[36, dataAt]] }), 0);
   assert.deepEqual(host.log, ["ff0b", "ff00"]);
@@ -71,7 +71,9 @@ test("24: SDTR is sent once; what was agreed on is loaded by SELECT from then on
   assert.equal(host.rig.read(Reg.SXFER), 0x18);
 });
 
-test("24: SIGP takes the waiting script to a new command; targets come back in an order of their own", { skip }, () => {
+test("check 24: SIGP takes the waiting script to a new command; targets come back in an order of their own", {
+  skip,
+}, () => {
   const host = new SiopHost({ target: { disconnect: "always", staysAway: true } });
   const { rig } = host;
   const read = (target: number, table: number) =>
@@ -101,7 +103,7 @@ test("24: SIGP takes the waiting script to a new command; targets come back in a
   assert.deepEqual([...rig.memory.read(dataAt, 1024)], [...Array(512).fill(0x36), ...Array(512).fill(0x30)]);
 });
 
-test("24: a target that never answers: timeout, reset of chip and bus, unit attention, retry", { skip }, () => {
+test("check 24: a target that never answers: timeout, reset of chip and bus, unit attention, retry", { skip }, () => {
   let isDue = false;
   const faults = {
     command: () => {
@@ -125,7 +127,7 @@ test("24: a target that never answers: timeout, reset of chip and bus, unit atte
   assert.ok(host.log.includes("ff0b"), "negotiated again");
 });
 
-test("24: an absent target times out, a target that goes is an unexpected disconnect; both leave a free bus", {
+test("check 24: an absent target times out, a target that goes is an unexpected disconnect; both leave a free bus", {
   skip,
 }, () => {
   let isDue = true;
@@ -143,7 +145,7 @@ test("24: an absent target times out, a target that goes is an unexpected discon
   assert.equal(host.run({ cdb: cdb.testUnitReady() }), 0);
 });
 
-test("24: LUN 1, and CHECK CONDITION with the sense that a driver fetches by itself", { skip }, () => {
+test("check 24: LUN 1, and CHECK CONDITION with the sense that a driver fetches by itself", { skip }, () => {
   const host = new SiopHost({});
   const store = new MemoryStore(1 << 20);
   host.rig.bus.attach(6, 1, new Disk(store, { powerOnAttention: false, serial: "second" }));

@@ -203,10 +203,12 @@ export class HandLines {
     if (this.#isLooped) return this.#loop.data === 0 && !this.#isDriving ? -1 : this.#loop.data;
     if (this.#state === "arbitrated") return file.bytes[Reg.SCID];
     if (this.#state === "selecting") return file.bytes[Reg.SCID] | file.bytes[Reg.SDID];
+    // Latches the phase, too.
+    const isRequested = port.phase() >= 0;
     const isInput = port.target !== undefined && (port.latchedPhase & 1) !== 0;
     if (!isInput) return this.#isDriving ? file.bytes[Reg.SODL] : -1;
     // In input phases the target drives them, whatever ADB says.
-    if (port.phase() >= 0) return port.target?.peek?.() ?? -1;
+    if (isRequested) return port.target?.peek?.() ?? -1;
     return port.holdsAck ? file.bytes[Reg.SIDL] : -1;
   }
 

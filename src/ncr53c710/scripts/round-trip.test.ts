@@ -7,7 +7,7 @@ import { randomProgram } from "./random-program.test.js";
 
 const programs = 2000;
 
-test(`${programs} random programs keep their words through the disassembler`, () => {
+test(`check 2: ${programs} random programs keep their words through the disassembler`, () => {
   const random = seededRandom(1);
   let raw = 0;
   let lines = 0;
@@ -38,7 +38,7 @@ test("any words keep their value, for every chip", () => {
   }
 });
 
-test("relative offsets keep their style: cut to 24 bits or extended to 32", () => {
+test("check 2: relative offsets keep their style: cut to 24 bits or extended to 32", () => {
   const words = Uint32Array.of(0x80000000, 0, 0x80880000, 0x00ffffe8, 0x80880000, 0xffffffe0, 0x80880000, 0x01000000);
   const text = disassemble(words);
   assert.match(text, /REL\(-0x8\)[\s\S]*REL32\(-0x8\)[\s\S]*WORD/);

@@ -276,6 +276,8 @@ export class ScsiPhaseTarget implements WireTarget {
   /** An error on the bus: the data is repeated as often as the options say, then the command ends with it. */
   #failed(command: TargetCommand, code: number): void {
     const { repeatsAfterError = 0 } = this.#options;
+    const hasGiven = command.stage === "status" && command.total > 0 && command.task.expectedOut === 0;
+    if (hasGiven) command.stage = "data-in";
     const hasData = command.stage === "data-in" || command.stage === "data-out";
     if (hasData && command.repeats < repeatsAfterError) {
       command.repeats++;
@@ -340,8 +342,10 @@ export class ScsiPhaseTarget implements WireTarget {
 
   #moved(command: TargetCommand, step: number): void {
     const next = this.#data.moved(command, step);
-    if (next === "more") return;
-    if (next === "leave") this.#goAway(command);
+    if (next === "more") {
+      // ATN is heard between two pieces.
+      if (this.#attention) this.#proceed();
+    } else if (next === "leave") this.#goAway(command);
     else if (command.stage === "data-in") {
       command.stage = "status";
       this.#proceed();

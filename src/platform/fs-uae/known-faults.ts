@@ -30,6 +30,8 @@ export const fsUaeFaults = {
   },
   arbitrationStays: { name: "WOA stays set after the selection", what: ["SSTAT1"], bits: 0x04 },
   arbitrationStaysLong: { name: "WOA stays set after the selection", what: ["long 0C"], bits: 0x0004_0000 },
+  parityNotShown: { name: "parity, latched and live, is not shown", what: ["long 0C"], bits: 0x0801_0000 },
+  directionNotSet: { name: "CTEST5.DDIR does not reach CTEST0", what: ["CTEST0"], bits: 0x01 },
   neverConnected: { name: "ISTAT.CON is never set", what: ["ISTAT"], bits: 0x08 },
   linesNotShown: { name: "SBCL does not show BSY, and ATN stays", what: ["SBCL"], bits: 0x28 },
   countKept: {
