@@ -4,3 +4,4 @@ export * from "./dos-node.js";
 export * from "./kicklayout.js";
 export * from "./mounter.js";
 export * from "./start-up.js";
+export * from "./volumes.js";
