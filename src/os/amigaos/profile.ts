@@ -6,6 +6,10 @@ import { type DeviceBehaviour, rightBehaviour, strictBehaviour } from "./device/
 export interface AmigaProfile {
   readonly name: "strict" | "extended";
   readonly title: string;
+  /** Version and revision of the library node. */
+  readonly version: readonly [version: number, revision: number];
+  /** Order in which PCI ids are looked for: version 1.5's, or that from 1.8 on. */
+  readonly order: "modern-first" | "transitional-first";
   /** Controllers that are used; others are left alone. */
   readonly controllers: number;
   /** Targets and LUNs that are looked at on each, and units that there can be. */
@@ -25,6 +29,8 @@ export const amigaProfiles: Readonly<Record<AmigaProfile["name"], AmigaProfile>>
   strict: {
     name: "strict",
     title: "virtioscsi.device 1.5 build 1079",
+    version: [1, 5],
+    order: "modern-first",
     controllers: 1,
     targets: 8,
     luns: 8,
@@ -36,6 +42,8 @@ export const amigaProfiles: Readonly<Record<AmigaProfile["name"], AmigaProfile>>
   extended: {
     name: "extended",
     title: "virtioscsi.device as it should have been",
+    version: [53, 13],
+    order: "modern-first",
     controllers: 255,
     targets: 256,
     luns: 256,

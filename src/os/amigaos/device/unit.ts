@@ -11,6 +11,8 @@ export interface DeviceAccess {
   readonly memory: ExecMemory;
   /** Where the list for NSCMD_DEVICEQUERY is: `placeCommandList` of `commands/` puts it there when the device starts. */
   readonly commandList: number;
+  /** Unit 0, which change requests of all units once went to (B6). */
+  readonly firstUnit: UnitAccess | undefined;
   /** A line for whoever listens (Amiga's debug console). */
   debug(text: string): void;
 }

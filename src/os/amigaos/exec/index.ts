@@ -1,3 +1,4 @@
+export * from "./exec.js";
 export * from "./io-request.js";
 export * from "./list.js";
 export * from "./memory.js";

@@ -25,6 +25,11 @@ export class MessagePort {
     return this.#messages.isEmpty;
   }
 
+  /** The oldest message, left where it is. */
+  get first(): ExecMessage | undefined {
+    return this.#messages.head as ExecMessage | undefined;
+  }
+
   /** PutMsg. */
   put(message: ExecMessage): void {
     this.#messages.addTail(message);
@@ -44,5 +49,20 @@ export class MessagePort {
   /** DeleteMsgPort. */
   close(): void {
     this.task.freeSignal(this.signal);
+  }
+}
+
+/** A port with PA_SOFTINT: its handler is called with each message as it comes. */
+export class SoftwarePort extends MessagePort {
+  readonly #handler: (message: ExecMessage) => void;
+
+  /** CreateMsgPort with a software interrupt instead of a signal. */
+  constructor(task: ExecTask, handler: (message: ExecMessage) => void) {
+    super(task);
+    this.#handler = handler;
+  }
+
+  override put(message: ExecMessage): void {
+    this.#handler(message);
   }
 }
