@@ -8,6 +8,7 @@ export * from "./device/slot-transfer.js";
 export * from "./device/unit.js";
 export * from "./dma/index.js";
 export * from "./exec/index.js";
+export * from "./mount/index.js";
 export * from "./open-amigaos.js";
 export * from "./profile.js";
 export * from "./virtio/amiga-machine.js";

@@ -1,6 +1,6 @@
 /** The drivers that there are, as data: version 1.5 build 1079, and what it should have been. */
 import { type CommandBehaviour, rightCommands, strictCommands } from "./commands/behaviour.js";
-import { type DeviceBehaviour, rightBehaviour, strictBehaviour } from "./device/behaviour.js";
+import { type DeviceBehaviour, rightDeviceBehaviour, strictDeviceBehaviour } from "./device/behaviour.js";
 
 /** One driver. */
 export interface AmigaProfile {
@@ -36,7 +36,7 @@ export const amigaProfiles: Readonly<Record<AmigaProfile["name"], AmigaProfile>>
     luns: 8,
     units: 8,
     slots: 16,
-    behaviour: strictBehaviour,
+    behaviour: strictDeviceBehaviour,
     commands: strictCommands,
   },
   extended: {
@@ -49,7 +49,7 @@ export const amigaProfiles: Readonly<Record<AmigaProfile["name"], AmigaProfile>>
     luns: 256,
     units: 256,
     slots: 64,
-    behaviour: rightBehaviour,
+    behaviour: rightDeviceBehaviour,
     commands: rightCommands,
   },
 };

@@ -82,7 +82,7 @@ export interface DeviceBehaviour {
 }
 
 /** Everything right. */
-export const rightBehaviour: DeviceBehaviour = {
+export const rightDeviceBehaviour: DeviceBehaviour = {
   machinery: "driver",
   capabilities: "first-checked",
   commandBits: "each",
@@ -118,8 +118,8 @@ export const rightBehaviour: DeviceBehaviour = {
 };
 
 /** Version 1.5. */
-export const strictBehaviour: DeviceBehaviour = {
-  ...rightBehaviour,
+export const strictDeviceBehaviour: DeviceBehaviour = {
+  ...rightDeviceBehaviour,
   machinery: "own",
   capabilities: "last-unchecked",
   commandBits: "both-or-none",
