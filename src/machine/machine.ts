@@ -3,6 +3,7 @@
  */
 import type { RegisterWindow } from "../bytes/index.js";
 import type { DmaMemory, GuestMemory } from "../memory/index.js";
+import type { OnboardScsi } from "../os/index.js";
 import type { ZorroInterrupt } from "../zorro/index.js";
 import type { Board } from "./board.js";
 
@@ -30,6 +31,8 @@ export interface Machine {
   readonly memory: GuestMemory;
   readonly dma: DmaMemory;
   readonly interrupts: Interrupts;
+  /** The Amiga 3000's own SCSI, where the platform has it and units are behind it. */
+  readonly onboardScsi?: OnboardScsi | undefined;
   /**
    * Lets the platform's devices and interrupts make progress for up to `milliseconds`; resolves earlier when an
    * interrupt was delivered.

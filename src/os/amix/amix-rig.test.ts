@@ -69,13 +69,13 @@ export async function amixRig(spec: RigSpec) {
   const events: TraceEvent[] = [];
   const observer = { emit: (event: TraceEvent) => void (event.category === "scsi" && events.push(event)) };
   const machine = new EmbeddedMachine(board, { ramSize: 8 << 20, observer });
-  const scsi = name === "a3000" ? machine.plugOnboardScsi(busOf(onboard ?? {}, disk)) : undefined;
+  if (name === "a3000") machine.plugOnboardScsi(busOf(onboard ?? {}, disk));
   const cards = boards.map(({ disks = {}, identity, chip, target }) => {
     const rom = identity === undefined ? undefined : generateRom({ ...boardIdentity, ...identity });
     const a4091: A4091Options = { ...(rom === undefined ? {} : { rom }), chip: { selectionTimeout: 0, ...chip } };
     return machine.plugA4091(busOf(disks, disk), { ...a4091, ...(target === undefined ? {} : { target }) });
   });
-  const amix = await openAmix(machine, { ...options, observer, onboard: scsi });
+  const amix = await openAmix(machine, { ...options, observer });
   const close = async () => {
     await amix.close();
     await machine.close();

@@ -17,6 +17,8 @@ export interface Buf {
   error: boolean;
   /** Set at the end: bytes that were not moved. */
   resid: number;
+  /** Set when the unit complained: its sense key. */
+  senseKey?: number;
   /** `iodone`. */
   readonly done: (buf: Buf) => void;
 }

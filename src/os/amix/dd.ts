@@ -191,10 +191,12 @@ export class DiskDriver {
   #retry(unit: DdUnit, sense: Uint8Array): void {
     const [buf] = unit.queue;
     if (buf !== undefined) {
+      buf.senseKey = sense[2] & 0x0f;
       const controller = this.#parts.sd.hardwareName(unit.card) ?? "sd";
-      const key = (sense[2] & 0x0f).toString(16);
       const asc = sense[12].toString(16);
-      this.#parts.print(`${controller}: disk ${sliceName(buf)}: blk${buf.block} 0x${key} 0x${asc}`);
+      this.#parts.print(
+        `${controller}: disk ${sliceName(buf)}: blk${buf.block} 0x${buf.senseKey.toString(16)} 0x${asc}`,
+      );
     }
     this.#start(unit, "retry");
   }

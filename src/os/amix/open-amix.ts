@@ -11,12 +11,8 @@ export interface AmixMachine {
   readonly memorySpace: RegisterWindow;
   readonly memory: GuestMemory;
   readonly dma: DmaMemory;
-}
-
-/** How the kernel is started, and on what. */
-export interface OpenAmixOptions extends AmixOptions {
-  /** The A3000's own SCSI. */
-  readonly onboard?: OnboardScsi | undefined;
+  /** The A3000's own SCSI, on machines that have it. */
+  readonly onboardScsi?: OnboardScsi | undefined;
 }
 
 /** A kernel that runs. */
@@ -27,12 +23,12 @@ export interface OpenedAmix {
 }
 
 /** Starts the kernel. */
-export async function openAmix(machine: AmixMachine, options: OpenAmixOptions = {}): Promise<OpenedAmix> {
+export async function openAmix(machine: AmixMachine, options: AmixOptions = {}): Promise<OpenedAmix> {
   const boards = configureZorro(machine.memorySpace);
   const records = boards.flatMap(({ manufacturer, product, base, size }): ConfigRecord[] => {
     return base === undefined ? [] : [{ product: ((manufacturer << 16) | product) >>> 0, base, size }];
   });
-  const { memorySpace, memory, dma } = machine;
-  const kernel = new AmixKernel({ memorySpace, memory, dma, records, onboard: options.onboard }, options);
+  const { memorySpace, memory, dma, onboardScsi: onboard } = machine;
+  const kernel = new AmixKernel({ memorySpace, memory, dma, records, onboard }, options);
   return { kernel, records, close: async () => kernel.close() };
 }

@@ -47,8 +47,8 @@ describe("parted", { skip: lacksParted }, () => {
         return stdout;
       };
       run("mklabel", "amiga");
-      run("mkpart", "1024s", "2047s");
-      run("mkpart", "3072s", "8063s");
+      run("mkpart", "ROOT", "affs1", "1024s", "2047s");
+      run("mkpart", "SWAP", "affs1", "3072s", "8063s");
       const listed = run("-m", "unit", "s", "print").trim().split("\n").slice(2);
       const places = listed.map((line) => {
         const [, start, , size] = line.split(":").map((word) => Number.parseInt(word, 10));

@@ -157,6 +157,11 @@ export class EmbeddedMachine implements Machine {
     return this.#zorro.plugA4091(bus, options);
   }
 
+  /** The A3000's own SCSI, once it has units. */
+  get onboardScsi(): A3000Scsi | undefined {
+    return this.#amiga.scsi;
+  }
+
   /** Puts units behind the A3000's own SCSI. @throws RangeError when the board has none, or it has units already. */
   plugOnboardScsi(bus: ScsiBus): A3000Scsi {
     return this.#amiga.plugScsi(bus);
