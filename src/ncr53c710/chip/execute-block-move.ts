@@ -50,6 +50,7 @@ function begin(engine: ScriptsEngine, command: number): number {
 function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
   const { file, port, faults } = engine.context;
   let isFirst = true;
+  const isSpoiled = engine.makesEvenParity;
   while (file.count > 0) {
     // The ACK of a message's byte falls before the next one comes.
     if (!isFirst) port.releaseAck();
@@ -59,10 +60,8 @@ function moveAsInitiator(engine: ScriptsEngine, expected: number): number {
     if (phase !== expected) return engine.stopScsi(Sstat0.Ma);
     const isInput = (phase & 1) !== 0;
     let fault: WireFault | undefined;
-    if (!isInput) {
-      fault = faults?.wireTransfer?.({ phase, byteLength: file.count });
-      if (fault === "parity" || engine.makesEvenParity) port.target?.parityWrong?.();
-    }
+    if (faults !== undefined && !isInput) fault = faults.wireTransfer?.({ phase, byteLength: file.count });
+    if (!isInput && (isSpoiled || fault === "parity")) port.target?.parityWrong?.();
     const moved = isInput ? moveIn(engine, phase) : moveOut(engine, phase);
     if (moved < 0) return engine.unanswered(file.long(Reg.DNAD));
     // A target that asks and then moves nothing is busy.

@@ -3,7 +3,7 @@
  * reaches, and the chain of its data.
  */
 import type { DmaBlock, DmaMemory } from "../../memory/index.js";
-import { lunOf, ScsiResponse, TaskAttribute, targetOf, type UnitAddress } from "../../scsi/index.js";
+import { describeCdb, lunOf, ScsiResponse, TaskAttribute, targetOf, type UnitAddress } from "../../scsi/index.js";
 import { Message } from "../target/messages.js";
 import { cdbLengthOf } from "../target/target-command.js";
 import type { AdapterCommand, AdapterRequestState } from "./contract.js";
@@ -128,8 +128,11 @@ export class AdapterRequest implements AdapterCommand {
     return lunOf(this.address);
   }
 
-  get opcode(): number {
-    return this.#view.getUint8(this.#at + place.cdb);
+  /** For messages: `target 0 lun 0: READ(10) …`. */
+  describe(): string {
+    const start = this.#at + place.cdb;
+    const cdb = this.slot.region.bytes.subarray(start, start + this.#cdbLength);
+    return `target ${this.target} lun ${this.lun}: ${describeCdb(cdb)}`;
   }
 
   /** The chain of what it does now: its data, or its sense data. */

@@ -55,6 +55,8 @@ export interface HostAdapterOptions {
   readonly synchronous?: boolean;
   /** Commands that a unit with command queueing gets at once, 1 to 256; 0 sends no queue tags. Default 32. */
   readonly tags?: number;
+  /** LUNs that are looked for, 1 to 8. Default what the switches say. */
+  readonly luns?: number;
   /** Default `read-write`. */
   readonly stage?: AdapterStage;
   /** Milliseconds until a command that did not end is called off. Default 30000; 0 for never. */

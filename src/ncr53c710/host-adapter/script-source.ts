@@ -61,7 +61,7 @@ export const scriptSource = `
 ARCH 710
 ${absolutes}
 ENTRY start, greet, switch, moved, received, wait, accept, refuse, repeat, rest, drain_in, drain_out
-ENTRY kill, dismiss, taken
+ENTRY kill, dismiss, taken, status, ending
 ENTRY back_identify, back_tag, back_number
 
 ; Begins the command whose table DSA points to.
@@ -87,6 +87,7 @@ switch:
 ; The end of every chain calls this.
 moved:
   JUMP REL(switch), WHEN NOT STATUS
+ending:
   MOVE FROM t_status, WHEN STATUS
   JUMP REL(switch), WHEN NOT MSG_IN
   MOVE FROM t_message, WHEN MSG_IN

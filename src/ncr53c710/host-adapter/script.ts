@@ -12,6 +12,8 @@ const labels = [
   "switch",
   "moved",
   "received",
+  "status",
+  "ending",
   "wait",
   "accept",
   "refuse",
@@ -54,6 +56,11 @@ export class AdapterScript {
     ) as unknown as ScriptEntries;
     this.start = block.address;
     this.end = this.entries.back_identify;
+  }
+
+  /** Bytes behind the instructions, where targets say who they are. */
+  get saidSize(): number {
+    return this.start + this.block.size - this.end;
   }
 
   /** Bytes that a target said when it came back: what is in the longword at `label`. */

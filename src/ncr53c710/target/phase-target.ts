@@ -149,11 +149,7 @@ export class ScsiPhaseTarget implements WireTarget {
         return 1;
       case Phase.Command:
         if (parityWrong) command.busError = BusError.Parity;
-        command.task.cdb[command.cdbLength++] = bytes[at];
-        if (command.cdbLength === cdbLengthOf(command.task.cdb[0])) {
-          this.#carrier.start(command, this.#incoming.isIdentified);
-        }
-        return 1;
+        return this.#takeCommand(command, bytes, at, length);
       case Phase.DataOut: {
         if (parityWrong) command.busError = BusError.Parity;
         const step = this.#data.step(command, length);
@@ -289,6 +285,18 @@ export class ScsiPhaseTarget implements WireTarget {
     // COMMAND COMPLETE is not due any more: another status comes before it.
     if (command.stage === "complete") this.#outgoing.clear();
     this.#carrier.failOnBus(command, code);
+  }
+
+  /** Takes what there is of the CDB, up to its end; returns how many bytes. */
+  #takeCommand(command: TargetCommand, bytes: Uint8Array, at: number, length: number): number {
+    const { cdb } = command.task;
+    for (let taken = 0; taken < length; ) {
+      cdb[command.cdbLength++] = bytes[at + taken++];
+      if (command.cdbLength < cdbLengthOf(cdb[0])) continue;
+      this.#carrier.start(command, this.#incoming.isIdentified);
+      return taken;
+    }
+    return length;
   }
 
   #abort(command: TargetCommand, message: number): void {

@@ -1,0 +1,163 @@
+/**
+ * Calling commands off, step by step: ABORT (or ABORT TAG), then BUS DEVICE RESET, then a bus reset. Each step has its
+ * time; one command at a time.
+ */
+import type { RequestAborted } from "../../errors/index.js";
+import { Message } from "../target/messages.js";
+import type { AdapterRequest } from "./adapter-request.js";
+import type { BusSequencer } from "./bus-sequencer.js";
+
+/** What recovery has done for it. */
+export interface RecoveryParts {
+  readonly sequencer: BusSequencer;
+  /** Carries last messages to targets that are not connected. */
+  readonly spare: AdapterRequest;
+  readonly now: () => number;
+  /** Milliseconds of a step. */
+  readonly grace: number;
+  /** Ends a command that cannot touch memory any more. */
+  fail(request: AdapterRequest, error: Error): void;
+  /** Ends all commands that a target had, which has forgotten them. */
+  targetWasReset(target: number): void;
+  resetBus(): void;
+}
+
+/** One thing to do: call a command off, or reset a target. */
+interface Job {
+  readonly target: number;
+  readonly request: AdapterRequest | undefined;
+  step: "abort" | "device-reset";
+  readonly done: (() => void) | undefined;
+}
+
+export class Recovery {
+  aborts = 0;
+  deviceResets = 0;
+  readonly #parts: RecoveryParts;
+  readonly #waiting: Job[] = [];
+  #job: Job | undefined;
+  #deadline = 0;
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  get isActive(): boolean {
+    return this.#job !== undefined;
+  }
+
+  /** Calls a command off. Doing so twice is doing so once. */
+  callOff(request: AdapterRequest, error: RequestAborted): void {
+    if (request.calledOff !== undefined) return;
+    request.calledOff = error;
+    const { sequencer } = this.#parts;
+    const isOnlySensing = request.isSensing && sequencer.current !== request;
+    if (request.state === "waiting" || isOnlySensing) this.#parts.fail(request, error);
+    else if (request.state === "started") {
+      this.#add({ target: request.target, request, step: "abort", done: undefined });
+    }
+  }
+
+  /** BUS DEVICE RESET to a target; `done` is called when it, or more, was done. */
+  resetTarget(target: number, done: () => void): void {
+    this.#add({ target, request: undefined, step: "device-reset", done });
+  }
+
+  /** A command ended by itself. */
+  ended(request: AdapterRequest): void {
+    const job = this.#job;
+    if (job === undefined || job.request !== request || job.step !== "abort") return;
+    if (this.#parts.sequencer.cancelKill()) this.#finish();
+  }
+
+  /** The last message was taken, or could not be brought. */
+  dismissed(succeeded: boolean): void {
+    const job = this.#job;
+    if (job === undefined) return;
+    if (!succeeded) {
+      this.#escalate(job);
+      return;
+    }
+    const { request } = job;
+    if (job.step === "device-reset") this.#parts.targetWasReset(job.target);
+    else if (request?.state === "started") this.#parts.fail(request, request.calledOff as Error);
+    this.#finish();
+  }
+
+  /** The bus was reset: nothing is left to call off. */
+  busWasReset(): void {
+    const jobs = this.#job === undefined ? [] : [this.#job];
+    this.#job = undefined;
+    jobs.push(...this.#waiting.splice(0));
+    for (const { done } of jobs) done?.();
+  }
+
+  /** Looks at the time. */
+  tick(): void {
+    const job = this.#job;
+    if (job !== undefined && this.#parts.now() >= this.#deadline) this.#escalate(job);
+  }
+
+  #add(job: Job): void {
+    this.#waiting.push(job);
+    if (this.#job === undefined) this.#begin();
+  }
+
+  #begin(): void {
+    const job = this.#waiting.shift();
+    if (job === undefined) return;
+    if (job.request !== undefined && job.request.state !== "started") {
+      this.#begin();
+      return;
+    }
+    this.#job = job;
+    this.#take(job);
+  }
+
+  #finish(): void {
+    const done = this.#job?.done;
+    this.#job = undefined;
+    done?.();
+    this.#begin();
+  }
+
+  #escalate(job: Job): void {
+    const { sequencer } = this.#parts;
+    // Somebody holds the bus: no message can be brought.
+    const isHeld = sequencer.state === "connected";
+    if (job.step === "device-reset" || isHeld) {
+      this.#parts.resetBus();
+      return;
+    }
+    job.step = "device-reset";
+    this.#take(job);
+  }
+
+  #take(job: Job): void {
+    const { sequencer, spare, now, grace } = this.#parts;
+    this.#deadline = now() + grace;
+    const { request } = job;
+    const isAbort = job.step === "abort";
+    const tag = request?.tag ?? -1;
+    const last = isAbort ? (tag < 0 ? Message.Abort : Message.AbortTag) : Message.BusDeviceReset;
+    if (isAbort) this.aborts++;
+    else this.deviceResets++;
+    if (isAbort && request !== undefined && sequencer.current === request) {
+      request.setReply(last);
+      request.toDevice();
+      sequencer.breakIn();
+      return;
+    }
+    spare.pointAt(request?.address ?? job.target * 0x1_0000);
+    let count = 0;
+    spare.putMessage(count++, Message.Identify | spare.lun);
+    if (isAbort && tag >= 0) {
+      spare.putMessage(count++, Message.SimpleTag);
+      spare.putMessage(count++, tag);
+    }
+    spare.putMessage(count++, last);
+    spare.setMessages(count);
+    spare.prepare(0x1_0000 << job.target);
+    sequencer.kill();
+  }
+}
