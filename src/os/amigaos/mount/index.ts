@@ -1,4 +1,7 @@
 /** Mounting: units that are announced become device nodes; modules come up in their order. */
+
+export * from "./amiga-disk.js";
+export * from "./boot.js";
 export * from "./dos-environment.js";
 export * from "./dos-node.js";
 export * from "./kicklayout.js";
