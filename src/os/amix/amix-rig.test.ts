@@ -6,7 +6,7 @@ import type { TraceEvent } from "../../observe/index.js";
 import { EmbeddedMachine } from "../../platform/embedded/index.js";
 import { Disk, type DiskOptions, ScsiBus } from "../../scsi/index.js";
 import { MemoryStore, type Store } from "../../storage/index.js";
-import { type AmixOptions, type Buf, openAmix, SdCom } from "./index.js";
+import { type Buf, type OpenAmixOptions, openAmix, SdCom } from "./index.js";
 
 export const diskBlocks = 4096;
 
@@ -18,13 +18,15 @@ export type Disks = Readonly<Record<number, Store>>;
 
 export interface BoardSpec {
   readonly disks?: Disks;
+  /** Units in another arrangement than a disk a target. */
+  readonly bus?: ScsiBus;
   /** Another product of the family: A4092, A4770. */
   readonly identity?: { readonly manufacturer: number; readonly product: number };
   readonly chip?: ChipOptions;
   readonly target?: TargetOptions;
 }
 
-export interface RigSpec extends Omit<AmixOptions, "observer" | "print"> {
+export interface RigSpec extends Omit<OpenAmixOptions, "observer" | "print"> {
   readonly board?: "a3000" | "a4000";
   /** Another chip id. */
   readonly agnus?: number;
@@ -70,18 +72,18 @@ export async function amixRig(spec: RigSpec) {
   const observer = { emit: (event: TraceEvent) => void (event.category === "scsi" && events.push(event)) };
   const machine = new EmbeddedMachine(board, { ramSize: 8 << 20, observer });
   if (name === "a3000") machine.plugOnboardScsi(busOf(onboard ?? {}, disk));
-  const cards = boards.map(({ disks = {}, identity, chip, target }) => {
+  const cards = boards.map(({ disks = {}, bus, identity, chip, target }) => {
     const rom = identity === undefined ? undefined : generateRom({ ...boardIdentity, ...identity });
     const a4091: A4091Options = { ...(rom === undefined ? {} : { rom }), chip: { selectionTimeout: 0, ...chip } };
-    return machine.plugA4091(busOf(disks, disk), { ...a4091, ...(target === undefined ? {} : { target }) });
+    return machine.plugA4091(bus ?? busOf(disks, disk), { ...a4091, ...(target === undefined ? {} : { target }) });
   });
   const amix = await openAmix(machine, { ...options, observer });
   const close = async () => {
     await amix.close();
     await machine.close();
   };
-  const { kernel, records } = amix;
-  return { machine, cards, events, kernel, records, close };
+  const { kernel, records, adapters } = amix;
+  return { machine, cards, events, kernel, records, adapters, close };
 }
 
 /** What {@link amixRig} answers. */
