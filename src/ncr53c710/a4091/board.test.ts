@@ -120,6 +120,18 @@ test("check 21: the switches are on the lowest lane of 8C0003h, the quick vector
   assert.equal(board.acknowledgeQuickInterrupt(), undefined);
 });
 
+test("check 7: a byte read leaves its neighbours alone, unless the bridge is said to read whole longwords", () => {
+  for (const byteReads of ["alone", "longword"] as const) {
+    const { space, base, memory } = machine({ byteReads });
+    const chip = base + a4091Layout.chip;
+    const { program } = assemble("INT 1\n");
+    memory.write(0x1000, wordsToBytes(program?.words ?? new Uint32Array(0)));
+    space.write32(chip + Reg.DSP, 0x1000);
+    assert.equal(space.read8(chip + (Reg.SSTAT0 ^ 3)), 0);
+    assert.equal(space.read8(chip + (Reg.DSTAT ^ 3)), byteReads === "alone" ? 0x84 : 0x80);
+  }
+});
+
 test("check 22: INT2 is a level that drops when DSTAT is read, and not by a write to 8A0003h", () => {
   const { space, base, memory, zorro, board } = machine();
   const chip = base + a4091Layout.chip;

@@ -38,6 +38,11 @@ export interface A4091Options {
   readonly rom?: Uint8Array;
   /** DIP switches. Default FFh: id 7, fast, synchronous, one LUN. */
   readonly dip?: number;
+  /**
+   * What a host's read of one byte of the chip does. Open: bridges to Zorro III read whole longwords, which would take
+   * the neighbours' side effects along. Default "alone": drivers read DSTAT and SSTAT0 as bytes, and lose no cause.
+   */
+  readonly byteReads?: "alone" | "longword";
   readonly chip?: ChipOptions;
   readonly observer?: Observer | undefined;
 }
@@ -57,6 +62,7 @@ export class A4091Board implements ZorroBoard {
   readonly rom: A4091Rom;
   /** The switches; may be changed as by hand. */
   dip: number;
+  readonly #readsLongwords: boolean;
   #quickVector: number | undefined;
   #slot: ZorroSlot | undefined;
   readonly window = windowOf(
@@ -68,6 +74,7 @@ export class A4091Board implements ZorroBoard {
   constructor({ memory, zorro, wire }: A4091Connections, options: A4091Options = {}) {
     this.rom = new A4091Rom(options.rom ?? generateRom());
     this.dip = options.dip ?? 0xff;
+    this.#readsLongwords = options.byteReads === "longword";
     const { observer } = options;
     this.chip = new Ncr53c710(new HostBus(memory, (address) => zorro.find(address)), wire, {
       observer,
@@ -109,6 +116,7 @@ export class A4091Board implements ZorroBoard {
 
   #read(offset: number, width: AccessWidth): number {
     if (width === 4 && offset % 4 === 0) return this.#readLong(offset);
+    if (width === 2 && this.#isChip(offset) && !this.#readsLongwords) return this.chip.window.read16(offset);
     let value = 0;
     for (let byte = 0; byte < width; byte++) value = value * 256 + this.#readByte(offset + byte);
     return value;
@@ -121,7 +129,7 @@ export class A4091Board implements ZorroBoard {
   }
 
   #readByte(offset: number): number {
-    if (this.#isChip(offset)) return this.chip.window.read8(offset);
+    if (this.#isChip(offset) && !this.#readsLongwords) return this.chip.window.read8(offset);
     return byteOf(this.#readLong(offset & ~3), offset);
   }
 

@@ -4,9 +4,6 @@ const lanes = 4;
 const laneDepth = 16;
 const scsiDepth = 8;
 
-/** Bytes of the DMA FIFO. */
-export const dmaFifoSize = lanes * laneDepth;
-
 /** The DMA FIFO: four lanes of 16 bytes with parity. */
 export class DmaFifo {
   readonly #bytes: number[][] = Array.from({ length: lanes }, () => []);

@@ -1,8 +1,9 @@
 /** Loopback: the lines alone as board tests walk them, and a host that plays the target for SCRIPTS. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cdb } from "../../scsi/index.js";
 import { Ctest4, Dcntl, describeStop, Lines, Phase, Reg, Scntl0, Scntl1, Sstat0, Sstat1 } from "../index.js";
-import { hostId, ManualClock, makeRig, type Rig } from "../rig.test.js";
+import { commandScript, hostId, ManualClock, makeRig, places, prepareCommand, type Rig, setUp } from "../rig.test.js";
 
 const { Req, Ack, Bsy, Sel, Atn } = Lines;
 
@@ -134,7 +135,10 @@ test("in loopback nobody on the bus notices: no target is selected or reset, and
   rig.write(Reg.ISTAT, 0x40);
   rig.write(Reg.ISTAT, 0);
   assert.equal(rig.read(Reg.CTEST4), 0);
-  rig.write(Reg.SCID, 1 << hostId);
+  setUp(rig.chip);
+  rig.load(commandScript);
+  prepareCommand(rig, 6, cdb.testUnitReady(), 0);
   rig.start();
-  assert.equal(rig.long(Reg.DSPS), 1, "on the bus again after a chip reset");
+  assert.equal(rig.long(Reg.DSPS), 0x600d, "on the bus again after a chip reset");
+  assert.equal(rig.memory.read(places.status, 1)[0], 0, "no unit attention");
 });

@@ -16,7 +16,7 @@ import {
   Sstat1,
 } from "../registers.js";
 import type { Ncr53c710 } from "./chip.js";
-import { DmaFifo, dmaFifoSize, isOdd, ScsiFifo } from "./fifos.js";
+import { DmaFifo, isOdd, ScsiFifo } from "./fifos.js";
 
 /** Bits that a host can write and read back, by register number; registers not listed take all 8. */
 const writable: Readonly<Record<number, number>> = {
@@ -46,6 +46,7 @@ export class RegisterAccess {
   readonly #scsiFifo = new ScsiFifo();
   #dmaParity = false;
   #scsiParity = false;
+  #isFlushing = false;
 
   constructor(chip: Ncr53c710, revision: number) {
     this.#chip = chip;
@@ -262,19 +263,21 @@ export class RegisterAccess {
    */
   #flush(): void {
     const { file, bus, points, causes } = this.#chip;
-    if ((file.bytes[Reg.CTEST0] & Ctest0.Ddir) === 0) return;
-    // Memory may be the chip's own registers, and so fill the FIFO again: no flush is longer than the FIFO.
-    for (let left = dmaFifoSize; left > 0; left--) {
+    // What is written may be the chip's own CTEST8.
+    if ((file.bytes[Reg.CTEST0] & Ctest0.Ddir) === 0 || this.#isFlushing) return;
+    this.#isFlushing = true;
+    for (;;) {
       const address = file.long(Reg.DNAD);
       const lane = (address & 3) ^ points.firstLane;
-      if (this.#dmaFifo.isLaneEmpty(lane)) return;
+      if (this.#dmaFifo.isLaneEmpty(lane)) break;
       if (!bus.write8(address, this.#dmaFifo.front(lane))) {
         causes.addDma(Dstat.Bf);
-        return;
+        break;
       }
       this.#dmaFifo.pop(lane);
       file.setLong(Reg.DNAD, (address + 1) >>> 0);
       if (file.count > 0) file.count--;
     }
+    this.#isFlushing = false;
   }
 }

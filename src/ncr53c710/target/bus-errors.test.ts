@@ -110,8 +110,8 @@ test("data with wrong parity is not written", () => {
 test("a message phase with wrong parity is asked for again, as a whole, and nothing of it is obeyed twice", () => {
   const initiator = new Initiator();
   assert.ok(initiator.target.selected(hostId, true));
-  const message = [0x80, 1, 3, 1, 25, 8];
-  initiator.say(message, [5]);
+  const message = [0x80, 1, 3, 1, 25, 8, Message.NoOperation];
+  initiator.say(message, [6]);
   assert.equal(initiator.target.phase(), Phase.MessageOut, "again");
   initiator.target.attention(true);
   initiator.say(message);
