@@ -20,4 +20,5 @@ export * from "./seeded-random.js";
 export * from "./slow-store.js";
 export * from "./split-pair.js";
 export * from "./storport-loopback.js";
+export * from "./ufs-mkfs.js";
 export * from "./xv6-mkfs.js";

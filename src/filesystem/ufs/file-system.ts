@@ -7,7 +7,7 @@ import { type FileFacts, type FileSystem, pathParts, type VolumeFacts } from "..
 import { FileSystemError } from "../file-system-error.js";
 import { type VolumePlace, VolumeReader } from "../volume-reader.js";
 import { ufsContent } from "./content.js";
-import { type UfsName, ufsNames, ufsPieces, ufsText } from "./directory.js";
+import { findUfsName, ufsNameBytes, ufsNames, ufsPieces, ufsText } from "./directory.js";
 import { readUfsInode, type UfsInode } from "./inode.js";
 import { ufsDirectoryPiece, ufsInlineBytes, ufsPermissions, ufsRootInode } from "./layout.js";
 import { readUfsSuperblock, type UfsDirectoryFormat, type UfsGeometry, ufsDamaged } from "./superblock.js";
@@ -56,8 +56,10 @@ export class UfsFileSystem implements FileSystem {
   async entries(path: string): Promise<FileFacts[]> {
     const directory = await this.#walk(path, true);
     const entries: FileFacts[] = [];
-    for await (const { name, inode } of this.#names(directory, path)) {
-      if (name !== "." && name !== "..") entries.push(await this.#facts(name, await this.#inode(inode)));
+    for await (const piece of this.#directoryPieces(directory, path)) {
+      for (const { name, inode } of ufsNames(piece, this.geometry.directoryFormat, path || "/")) {
+        if (name !== "." && name !== "..") entries.push(await this.#facts(name, await this.#inode(inode)));
+      }
     }
     return entries;
   }
@@ -92,16 +94,15 @@ export class UfsFileSystem implements FileSystem {
     return ufsText(text);
   }
 
-  async *#names(directory: UfsInode, path: string): AsyncGenerator<UfsName, void, undefined> {
+  /** The content of a directory in pieces of 512 bytes, in whose entries no other begins. */
+  async *#directoryPieces(directory: UfsInode, path: string): AsyncGenerator<DataView, void, undefined> {
     const name = path || "/";
     if (directory.type !== "directory") throw new FileSystemError("not-a-directory", `${name} is no directory`);
     const { size } = directory;
     if (size % ufsDirectoryPiece !== 0 || size > largestDirectory) {
       throw ufsDamaged(`the directory ${name} has ${size} bytes`);
     }
-    for await (const bytes of ufsContent(this.#volume, this.geometry, directory, name)) {
-      for (const piece of ufsPieces(bytes)) yield* ufsNames(piece, this.geometry.directoryFormat, name);
-    }
+    for await (const bytes of ufsContent(this.#volume, this.geometry, directory, name)) yield* ufsPieces(bytes);
   }
 
   /** Follows a path from the root directory. */
@@ -135,7 +136,11 @@ export class UfsFileSystem implements FileSystem {
   }
 
   async #find(directory: UfsInode, name: string, path: string): Promise<number | undefined> {
-    for await (const entry of this.#names(directory, path)) if (entry.name === name) return entry.inode;
+    const wanted = ufsNameBytes(name);
+    for await (const piece of this.#directoryPieces(directory, path)) {
+      const inode = findUfsName(piece, this.geometry.directoryFormat, path || "/", wanted);
+      if (inode !== undefined) return inode;
+    }
     return undefined;
   }
 }
