@@ -108,8 +108,9 @@ export class RegisterAccess {
     }
   }
 
-  /** Writes as a host does. */
+  /** Writes as a host does. While ISTAT.RST holds the chip, nothing else takes a value. */
   write(number: number, value: number): void {
+    if (this.#chip.isInReset && number !== Reg.ISTAT) return;
     if (!readOnly.has(number)) this.#write(number, value);
   }
 

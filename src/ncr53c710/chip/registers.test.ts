@@ -199,6 +199,17 @@ test("check 11: ABRT ends an endless script and one that waits", () => {
   }
 });
 
+test("check 12: while RST holds the chip, no other register takes a value", () => {
+  const { read, write, window } = bare();
+  write(Reg.ISTAT, 0x40);
+  write(Reg.DCNTL, 0x10);
+  window.write32(Reg.SCRATCH, 0x1234);
+  assert.equal(read(Reg.DCNTL), 0);
+  write(Reg.ISTAT, 0);
+  assert.equal(read(Reg.DCNTL), 0);
+  assert.equal(window.read32(Reg.SCRATCH), 0);
+});
+
 test("check 12: RST holds the chip while it is 1 and leaves reset values", () => {
   const rig = makeRig();
   rig.load("INT 1\n");
