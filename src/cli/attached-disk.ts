@@ -19,9 +19,9 @@ import {
 } from "../virtio/index.js";
 import type { AttachOptions } from "./attach-options.js";
 import type { DrivenBlocks } from "./driven.js";
+import { isWriteProtection } from "./driven-units.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import { parseAddress } from "./scsi.js";
-import { isWriteProtection } from "./session-scsi.js";
 import { checkSocketPath } from "./socket-path.js";
 
 /** A disk that was found, and what is known of it. */

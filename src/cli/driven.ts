@@ -32,15 +32,18 @@ export interface DrivenUnit {
   isRefusal(error: unknown): boolean;
 }
 
+/** How an adapter's interrupts come; `int2` is a Zorro bus's line. */
+export type AdapterInterrupts = InterruptMode | "int2";
+
 /** An adapter with its units, in the order of the command line. */
 export interface DrivenAdapter {
-  /** `virtio-scsi`, `virtio-blk` */
+  /** `virtio-scsi`, `virtio-blk`, `a4091` */
   readonly kind: string;
-  /** `pci-modern`, `pci-legacy`, `mmio` */
+  /** `pci-modern`, `pci-legacy`, `mmio`, `zorro` */
   readonly transport: string;
   readonly place: string;
-  readonly interrupts: InterruptMode;
-  /** Negotiated features by name. */
+  readonly interrupts: AdapterInterrupts;
+  /** Negotiated features by name; of an A4091, what its driver makes use of. */
   readonly features: readonly string[];
   readonly units: readonly DrivenUnit[];
 }
@@ -81,5 +84,5 @@ export interface DriveOptions {
   readonly check: () => void;
 }
 
-/** Adapters that are driven, by the value of `--device`. */
+/** Virtio adapters that are driven, by the value of `--device`; an A4091 has `scsi` disks. */
 export type DeviceKind = "blk" | "scsi";

@@ -23,7 +23,7 @@ export interface Face {
   readonly machine: string;
   /** Adapters that it drives, and where they are. */
   readonly device: DeviceKind;
-  readonly bus: "pci" | "mmio";
+  readonly bus: "pci" | "mmio" | "zorro";
   /** Images that it takes. */
   readonly mostImages: number;
   /** What else this board has not that the face needs. */

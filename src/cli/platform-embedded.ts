@@ -1,4 +1,5 @@
 /** The embedded platform: our device halves over the images, or over scratch overlays of them. */
+import { DipSwitch } from "../ncr53c710/index.js";
 import { EmbeddedMachine } from "../platform/embedded/index.js";
 import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
@@ -10,6 +11,7 @@ import {
   adapterFlavour,
   adapterVectors,
   goesIntoWindows,
+  hasA4091,
   type PlatformMachine,
   type PlatformOptions,
 } from "./platform.js";
@@ -26,6 +28,7 @@ interface Devices {
 /** @throws ImageError, UsageError */
 export async function startEmbedded(options: PlatformOptions): Promise<PlatformMachine> {
   const { board, registers, observer, tolerant } = options;
+  if (hasA4091(board)) return startAmiga(options);
   const inWindows = goesIntoWindows(options);
   const { devices, close: closeDevices } = await (options.device === "blk" ? openBlk(options) : openScsi(options));
   try {
@@ -52,6 +55,27 @@ export async function startEmbedded(options: PlatformOptions): Promise<PlatformM
   }
 }
 
+/** A machine whose disks are on an A4091's SCSI bus. */
+async function startAmiga(options: PlatformOptions): Promise<PlatformMachine> {
+  const { board, observer, images } = options;
+  const bus = await openBus(options);
+  try {
+    const ram = options.ram === undefined ? {} : { ramSize: options.ram };
+    const machine = new EmbeddedMachine(board, { ...ram, observer });
+    // The switch for more than one LUN is as a user with such disks sets it.
+    const hasLuns = images.some(({ lun }) => lun > 0);
+    machine.plugA4091(bus, { observer, dip: hasLuns ? 0xff & ~DipSwitch.OneLun : 0xff });
+    const close = async () => {
+      await machine.close();
+      await bus.close();
+    };
+    return { machine, close };
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
+}
+
 /** The image, or a scratch overlay of it. */
 function openStore(image: PlacedImage, options: PlatformOptions): Store {
   const file = openPlacedImage(image, options);
@@ -59,6 +83,13 @@ function openStore(image: PlacedImage, options: PlatformOptions): Store {
 }
 
 async function openScsi(options: PlatformOptions): Promise<Devices> {
+  const bus = await openBus(options);
+  const device = new VirtioScsiDevice(bus, { observer: options.observer });
+  return { devices: [device], close: () => bus.close() };
+}
+
+/** The units of all images. */
+async function openBus(options: PlatformOptions): Promise<ScsiBus> {
   const bus = new ScsiBus();
   try {
     for (const image of options.images) {
@@ -66,8 +97,7 @@ async function openScsi(options: PlatformOptions): Promise<Devices> {
       const store = openStore(image, options);
       bus.attach(target, lun, cd === true ? new CdDrive(store) : new Disk(store, { blockSize }));
     }
-    const device = new VirtioScsiDevice(bus, { observer: options.observer });
-    return { devices: [device], close: () => bus.close() };
+    return bus;
   } catch (error) {
     await bus.close();
     throw error;

@@ -8,6 +8,40 @@ import type { PlacedImage } from "./image-argument.js";
 /** The machine of a call that names none. */
 export const usualMachine = "pegasos2";
 
+/** The same on a platform that is one machine. */
+export function usualMachineOf(platform: string): string {
+  return platform === "fs-uae" ? "a4000" : usualMachine;
+}
+
+/** Whether a board's adapter is an A4091, and not a virtio one. */
+export function hasA4091(board: Board): boolean {
+  return board.zorro !== undefined && board.adapters === undefined && board.mmio === undefined;
+}
+
+/** What of a call concerns the machine. */
+export interface MachineChoice {
+  readonly platform: string;
+  readonly device?: DeviceKind;
+  readonly registers: RegisterChoice;
+  readonly ram?: number;
+  readonly qemu?: string;
+}
+
+/** @throws UsageError when options do not go with the machine or with one another */
+export function checkPlatform(board: Board, options: MachineChoice): void {
+  const { name } = board;
+  const isAmiga = hasA4091(board);
+  const { platform } = options;
+  if (platform === "fs-uae" && !isAmiga) throw new UsageError(`fs-uae is an Amiga, not ${name}: say --machine a4000`);
+  if (!isAmiga) return;
+  if (platform === "qemu") throw new UsageError(`QEMU has no ${name}: leave out --platform, or say --platform fs-uae`);
+  if (options.device !== undefined) throw new UsageError(`${name} has an A4091, no virtio device: leave out --device`);
+  if (options.registers !== "auto") throw new UsageError(`${name} has no virtio registers: leave out --registers`);
+  if (platform === "fs-uae" && options.ram !== undefined) {
+    throw new UsageError("fs-uae's memory is as large as it is: leave out --ram");
+  }
+}
+
 /** Which register interface the driver is to use; `auto` is what the board's operating system would use. */
 export type RegisterChoice = "auto" | "legacy" | "modern";
 
@@ -44,6 +78,7 @@ export interface PlatformMachine {
 const platforms: Readonly<Record<string, () => Promise<(options: PlatformOptions) => Promise<PlatformMachine>>>> = {
   embedded: async () => (await import("./platform-embedded.js")).startEmbedded,
   qemu: async () => (await import("./platform-qemu.js")).startQemu,
+  "fs-uae": async () => (await import("./platform-fs-uae.js")).startFsUae,
 };
 
 /** Values of `--platform`. */

@@ -1,6 +1,6 @@
 /** The command line's grammar: commands, options and their help. Carrying out is in one module for each command. */
 import { Argument, Command, Option } from "commander";
-import { boards } from "../machine/index.js";
+import { boards, zorroBoards } from "../machine/index.js";
 import { attachActions, benchOps } from "./attach-options.js";
 import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
@@ -39,6 +39,7 @@ Examples:
   ringside run --machine pc disk.img data.img,target=0,lun=1,block-size=4096
   ringside run --platform qemu --machine pc --interrupts msix disk.img
   ringside run --machine riscv-virt disk.img   virtio-blk over MMIO
+  ringside run --machine a4000 disk.img        an A4091 on Zorro III
   ringside run --machine pc --device blk disk.img other.img
   ringside run disk.img debian.iso,cd
   ringside run --os xv6 fs.img --ls /
@@ -92,11 +93,13 @@ function platformOptions(command: Command): Command {
   return command
     .addOption(
       new Option("--machine <name>", "the board")
-        .choices(Object.keys(boards))
+        .choices([...Object.keys(boards), ...Object.keys(zorroBoards)])
         .default(undefined, `${usualMachine}, or the face's own`),
     )
     .addOption(
-      new Option("--platform <name>", "our own device halves, or QEMU's").choices(platformNames).default("embedded"),
+      new Option("--platform <name>", "our own device halves, QEMU's, or fs-uae's")
+        .choices(platformNames)
+        .default("embedded"),
     )
     .option("--qemu <path>", "the QEMU to use with --platform qemu; default: the first that has the machine")
     .addOption(

@@ -5,7 +5,7 @@ import { type InterruptPreference, type MmioWindow, parseMmioWindows } from "../
 import type { DeviceKind } from "./driven.js";
 import { asUsageError, UsageError } from "./errors.js";
 import { type Face, faces, type ProfileName } from "./faces.js";
-import { type RegisterChoice, usualMachine } from "./platform.js";
+import { checkPlatform, hasA4091, type RegisterChoice, usualMachineOf } from "./platform.js";
 
 /** The options as the command line gives them. */
 export interface RunOptions {
@@ -57,14 +57,15 @@ export function planOf(options: RunOptions, images: number): Plan {
   }
   if (ls !== undefined && cat !== undefined) throw new UsageError("say either --ls or --cat");
   if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
-  const own = boardNamed(options.machine ?? face?.machine ?? usualMachine);
+  const own = boardNamed(options.machine ?? face?.machine ?? usualMachineOf(options.platform));
+  checkPlatform(own, options);
   const windows = windowsOf(options.virtioMmio);
   if (windows.length > 0 && options.platform !== "embedded") {
     throw new UsageError("other machines have the windows that they have: --virtio-mmio goes with --platform embedded");
   }
   const board = windows.length === 0 ? own : boardWith(own, windows, options.ram);
   const inWindows = windows.length > 0 || face?.bus === "mmio";
-  const usual = board.adapters === undefined || inWindows ? "blk" : "scsi";
+  const usual = (board.adapters === undefined && !hasA4091(board)) || inWindows ? "blk" : "scsi";
   const device = options.device ?? face?.device ?? usual;
   if (face === undefined) return { board, device, inWindows, face, profile: profile ?? "extended" };
   checkFace(os ?? "", face, board, images, options);
@@ -73,8 +74,8 @@ export function planOf(options: RunOptions, images: number): Plan {
 }
 
 function checkFace(name: string, face: Face, board: Board, images: number, options: RunOptions): void {
-  const place = { mmio: board.mmio, pci: board.adapters }[face.bus];
-  const missing = { mmio: "virtio-mmio windows", pci: "PCI slots" }[face.bus];
+  const place = { mmio: board.mmio, pci: board.adapters, zorro: board.zorro }[face.bus];
+  const missing = { mmio: "virtio-mmio windows", pci: "PCI slots", zorro: "Zorro bus" }[face.bus];
   const lacks = place === undefined ? missing : face.lacks?.(board);
   if (lacks !== undefined) {
     throw new UsageError(`--os ${name} does not fit ${board.name}, which has no ${lacks}: leave out --machine`);

@@ -1,6 +1,5 @@
 /** What `ringside run` found: the object that `--json` prints. Programs rely on these names. */
-import type { InterruptMode } from "../transport/index.js";
-import type { FileEntry } from "./driven.js";
+import type { AdapterInterrupts, FileEntry } from "./driven.js";
 
 export interface RunReport {
   readonly machine: string;
@@ -25,13 +24,13 @@ export interface FileReport {
 
 /** One adapter in the output of `run --json`. */
 export interface AdapterReport {
-  /** `virtio-scsi`, `virtio-blk` */
+  /** `virtio-scsi`, `virtio-blk`, `a4091` */
   readonly kind: string;
-  /** `pci-modern`, `pci-legacy`, `mmio` */
+  /** `pci-modern`, `pci-legacy`, `mmio`, `zorro` */
   readonly transport: string;
-  /** Where the adapter is: bridge, bus, slot and function. */
+  /** Where the adapter is: bridge, bus, slot and function; a window; a Zorro board's base. */
   readonly place: string;
-  readonly interrupts: InterruptMode;
+  readonly interrupts: AdapterInterrupts;
   /** Negotiated features by name. */
   readonly features: readonly string[];
   /** In the order of the command line. */

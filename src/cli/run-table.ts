@@ -33,6 +33,7 @@ function formatAdapter(adapter: AdapterReport): string[] {
     "msix-shared": "shared MSI-X",
     intx: "INTx",
     line: "its own line",
+    int2: "INT2",
     none: "no interrupts (polled)",
   };
   return [

@@ -2,18 +2,20 @@
 import { join } from "node:path";
 import type { DrivenSession, DriveOptions } from "./driven.js";
 import type { Face, ProfileName } from "./faces.js";
-import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
+import { type PlacedImage, parseImageArgument } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
 import { MessageSink } from "./message-sink.js";
 import { writeOutput } from "./output.js";
 import { Pace } from "./pace.js";
-import { type PlatformMachine, startPlatform } from "./platform.js";
+import { placeOn } from "./place-on.js";
+import { hasA4091, type PlatformMachine, startPlatform } from "./platform.js";
 import { filesOf, formatListing, printContent } from "./run-files.js";
 import { type Plan, planOf, type RunOptions } from "./run-plan.js";
 import type { RunReport } from "./run-report.js";
 import { formatRun } from "./run-table.js";
 import { RunWork } from "./run-work.js";
 import { writeSampleDisk } from "./sample-disk.js";
+import { driveA4091 } from "./session-a4091.js";
 import { driveBlk } from "./session-blk.js";
 import { driveScsi } from "./session-scsi.js";
 import { TemporaryFolder } from "./temporary-folder.js";
@@ -25,13 +27,14 @@ const mostVerbose = 5;
 /** Carries the command out. @throws what {@link exitStatusOf} knows */
 export async function run(images: readonly string[], options: RunOptions, interruption: Interruption): Promise<void> {
   const plan = planOf(options, images.length);
-  const placed = placeImages(images.map(parseImageArgument), plan.device);
+  const place = (texts: readonly string[]) => placeOn(plan.board, texts.map(parseImageArgument), plan.device);
+  const placed = place(images);
   if (placed.length > 0) return runWith(placed, false, plan, options, interruption);
   const folder = new TemporaryFolder();
   try {
     const path = join(folder.path, "sample.img");
     writeSampleDisk(path);
-    const sample = placeImages([parseImageArgument(path.replaceAll(",", "\\,"))], plan.device);
+    const sample = place([path.replaceAll(",", "\\,")]);
     await runWith(sample, true, plan, options, interruption);
   } finally {
     folder.remove();
@@ -90,6 +93,7 @@ async function runWith(
 
 async function openSession(platform: PlatformMachine, plan: Plan, options: DriveOptions): Promise<DrivenSession> {
   const { machine } = platform;
+  if (hasA4091(plan.board)) return driveA4091(machine, options);
   return plan.device === "blk" ? driveBlk(machine, options) : driveScsi(machine, options);
 }
 

@@ -4,23 +4,27 @@ import { parseHexBytes } from "../bytes/index.js";
 import { boardNamed } from "../machine/index.js";
 import type { TraceCategory } from "../observe/index.js";
 import {
+  type CommandAnswer,
   cdb,
   findCommand,
   lunLimit,
   parseSense,
+  type ScsiInitiator,
+  ScsiResponse,
   SenseKey,
   targetLimit,
   type UnitAddress,
   unitAddress,
 } from "../scsi/index.js";
 import type { InterruptPreference } from "../transport/index.js";
-import { type CommandResult, ScsiResponse, type VirtioScsiDriver } from "../virtio/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
-import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
+import { type PlacedImage, parseImageArgument } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
-import { type RegisterChoice, startPlatform, usualMachine } from "./platform.js";
+import { placeOn } from "./place-on.js";
+import { checkPlatform, hasA4091, type RegisterChoice, startPlatform, usualMachineOf } from "./platform.js";
 import { formatScsi, type ScsiReport, scsiReport } from "./scsi-report.js";
+import { openA4091 } from "./session-a4091.js";
 import { ScsiSession } from "./session-scsi.js";
 import { traceTo } from "./trace.js";
 
@@ -55,14 +59,16 @@ export async function scsi(
   options: ScsiOptions,
   interruption: Interruption,
 ): Promise<void> {
-  const [image] = placeImages([parseImageArgument(imageText)]);
+  const board = boardNamed(options.machine ?? usualMachineOf(options.platform));
+  checkPlatform(board, options);
+  const [image] = placeOn(board, [parseImageArgument(imageText)]);
   const command = parseCdb(words);
   const address = options.to === undefined ? unitAddress(image.target, image.lun) : parseAddress(options.to);
   const dataOut = options.dataOut === undefined ? undefined : readDataOut(options.dataOut);
   const room = options.dataIn ?? (dataOut === undefined ? expectedRoom(command, image.blockSize) : 0);
   const observer = traceTo(options.trace);
   const platform = await startPlatform(options.platform, {
-    board: boardNamed(options.machine ?? usualMachine),
+    board,
     device: "scsi",
     inWindows: false,
     tolerant: false,
@@ -76,10 +82,11 @@ export async function scsi(
   });
   const started = platform.command === undefined ? {} : { qemu: platform.command };
   const dataIn = new Uint8Array(room);
-  let result: CommandResult;
+  let result: CommandAnswer;
   try {
     interruption.check();
-    const session = await ScsiSession.open(platform.machine, { ...options, observer });
+    const open = hasA4091(board) ? openA4091 : ScsiSession.open;
+    const session = await open(platform.machine, { ...options, observer });
     try {
       if (!options.keepAttention) await clearAttentions(session.driver, address);
       result = await session.driver.execute(address, command, {
@@ -171,7 +178,7 @@ function writeOutputFile(path: string, data: Uint8Array): void {
   }
 }
 
-async function clearAttentions(driver: VirtioScsiDriver, address: UnitAddress): Promise<void> {
+async function clearAttentions(driver: ScsiInitiator, address: UnitAddress): Promise<void> {
   for (let count = 0; count < attentionLimit; count++) {
     const { response, sense } = await driver.execute(address, cdb.testUnitReady());
     if (response !== ScsiResponse.Ok || parseSense(sense)?.key !== SenseKey.UnitAttention) return;
@@ -179,6 +186,6 @@ async function clearAttentions(driver: VirtioScsiDriver, address: UnitAddress): 
 }
 
 /** What was written shall be in the image when the program ends. */
-async function flush(driver: VirtioScsiDriver, image: PlacedImage): Promise<void> {
+async function flush(driver: ScsiInitiator, image: PlacedImage): Promise<void> {
   await driver.execute(unitAddress(image.target, image.lun), cdb.synchronizeCache10());
 }

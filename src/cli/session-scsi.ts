@@ -1,19 +1,10 @@
 /** The virtio-scsi driver on the first such adapter of a machine, and the units behind it. */
 import type { FoundAdapter, Machine } from "../machine/index.js";
-import { SenseKey } from "../scsi/index.js";
+import { discoverUnits } from "../scsi/index.js";
 import { featureNames, ringFeatures } from "../transport/index.js";
-import {
-  type DiscoveredUnit,
-  discoverUnits,
-  ScsiCommandError,
-  ScsiQueue,
-  scsiFeatures,
-  UnitBlocks,
-  VirtioScsiDriver,
-} from "../virtio/index.js";
-import type { DrivenSession, DrivenUnit, DriveOptions } from "./driven.js";
-import { WorkFailed } from "./errors.js";
-import type { PlacedImage } from "./image-argument.js";
+import { ScsiQueue, scsiFeatures, VirtioScsiDriver } from "../virtio/index.js";
+import type { DrivenSession, DriveOptions } from "./driven.js";
+import { drivenUnits } from "./driven-units.js";
 import { Pump } from "./pump.js";
 import { adaptersOf, openTransport, type SessionOptions } from "./session.js";
 
@@ -71,7 +62,7 @@ export async function driveScsi(machine: Machine, options: DriveOptions): Promis
   try {
     const { driver, adapter } = session;
     const found = await discoverUnits(driver, { check: options.check, observer: options.commands });
-    const units = options.images.map((image) => drivenUnit(image, unitOf(image, found), driver, options));
+    const units = drivenUnits(driver, found, options);
     const described = {
       kind: "virtio-scsi",
       transport: driver.link.transport.kind,
@@ -84,41 +75,4 @@ export async function driveScsi(machine: Machine, options: DriveOptions): Promis
     await session.close();
     throw error;
   }
-}
-
-function drivenUnit(
-  image: PlacedImage,
-  unit: DiscoveredUnit,
-  driver: VirtioScsiDriver,
-  options: DriveOptions,
-): DrivenUnit {
-  const { target, lun, serial, capacity } = unit;
-  const { vendor, product, revision } = unit.inquiry;
-  const blocks = new UnitBlocks(driver, unit, { observer: options.commands });
-  return {
-    ...{ image, target, lun, vendor, product, revision },
-    serial: serial || undefined,
-    physicalBlockSize: blocks.blockSize * 2 ** (capacity?.physicalExponent ?? 0),
-    blocks,
-    isRefusal: isWriteProtection,
-  };
-}
-
-/** Whether a command failed because its unit may not be written. */
-export function isWriteProtection(error: unknown): boolean {
-  return error instanceof ScsiCommandError && error.sense?.key === SenseKey.DataProtect;
-}
-
-/** @throws WorkFailed when the unit was not found where its image was put, or is of another kind */
-function unitOf(image: PlacedImage, found: readonly DiscoveredUnit[]): DiscoveredUnit {
-  const unit = found.find(({ target, lun }) => target === image.target && lun === image.lun);
-  const place = `target ${image.target} lun ${image.lun}`;
-  if (unit === undefined) throw new WorkFailed(`${image.path} was put at ${place}, but no unit was found there`);
-  if (unit.capacity === undefined) throw new WorkFailed(`the unit at ${place} (${image.path}) tells no capacity`);
-  if (unit.capacity.blockSize !== image.blockSize) {
-    throw new WorkFailed(
-      `${image.path} was given blocks of ${image.blockSize} bytes, its unit has ${unit.capacity.blockSize}`,
-    );
-  }
-  return unit;
 }

@@ -10,11 +10,12 @@ import { EmbeddedMachine } from "../platform/embedded/index.js";
 import { Disk, ScsiBus } from "../scsi/index.js";
 import { MemoryStore, type Store } from "../storage/index.js";
 import { discoverUnits, UnitBlocks, VirtioScsiDevice } from "../virtio/index.js";
+import { isWriteProtection } from "./driven-units.js";
 import { Interrupted, WorkFailed } from "./errors.js";
 import { ImageBytes } from "./image-bytes.js";
 import { Interruption } from "./interruption.js";
 import { Pace } from "./pace.js";
-import { isWriteProtection, ScsiSession } from "./session-scsi.js";
+import { ScsiSession } from "./session-scsi.js";
 import { type Verification, verifyUnit, type WriteTest } from "./verify.js";
 
 const size = 4 << 20;

@@ -199,6 +199,17 @@ export class NcrHostAdapter implements HostAdapter {
     };
   }
 
+  /** What the driver makes use of, by name. */
+  get features(): string[] {
+    const { disconnect = true, tags = usualTags } = this.#options;
+    return [
+      ...(disconnect ? ["DISCONNECT"] : []),
+      ...(this.#sequencer.negotiates ? ["SYNCHRONOUS"] : []),
+      ...(tags > 0 ? ["QUEUE_TAGS"] : []),
+      "AUTOSENSE",
+    ];
+  }
+
   agreement(target: number): SyncAgreement | undefined {
     return this.#sequencer.targets[target]?.agreement;
   }
@@ -367,7 +378,8 @@ export class NcrHostAdapter implements HostAdapter {
       if (this.#isClosed || this.#live.count === 0) this.#isPolling = false;
       else this.#clock.after(0, look);
     };
-    this.#clock.after(0, look);
+    // Chips that are quick have ended already.
+    queueMicrotask(look);
   }
 
   #watch(): void {

@@ -4,9 +4,18 @@
  * ({@link FsUaeMachine.idle}), or lets the processor wait for a register ({@link MonitorClient.poll}).
  */
 import type { RegisterWindow } from "../../bytes/index.js";
+import { UnsupportedError } from "../../errors/index.js";
+import { a4000, type Board, type Interrupts, type Machine } from "../../machine/index.js";
 import type { GuestMemory } from "../../memory/index.js";
 import { a4091Layout, hostOffset, Istat, Reg } from "../../ncr53c710/index.js";
-import { ConfigRegister, partnerOffset, readIdentity, type ZorroIdentity, zorroConfigArea } from "../../zorro/index.js";
+import {
+  ConfigRegister,
+  configAreas,
+  partnerOffset,
+  readIdentity,
+  type ZorroIdentity,
+  zorroConfigArea,
+} from "../../zorro/index.js";
 import { Custom, customBase } from "./custom-chips.js";
 import { FsUaeError } from "./fs-uae-error.js";
 import { type FsUaeOptions, type FsUaeProcess, launchFsUae } from "./launch.js";
@@ -50,7 +59,14 @@ export interface FsUaeBoard {
 }
 
 /** A running machine. */
-export class FsUaeMachine {
+export class FsUaeMachine implements Machine {
+  /**
+   * The Amiga 4000, but for what this emulator does otherwise: its A4091 waits in the Zorro II window only, and of its
+   * memory drivers have the mirrored part.
+   */
+  readonly board: Board;
+  readonly portSpace = undefined;
+  readonly interrupts: Interrupts;
   readonly monitor: MonitorClient;
   /**
    * The processor's address space. Values are those of the big-endian processor: of the 53C710 a byte register with
@@ -69,6 +85,16 @@ export class FsUaeMachine {
     this.memorySpace = process.monitor.space;
     this.dma = new MirrorMemory(process.monitor, monitorLayout.free, memorySize);
     this.memory = this.dma.memory;
+    this.board = boardWith(memorySize);
+    this.interrupts = {
+      attachLine: () => {
+        throw new UnsupportedError(`${this.board.name} has no PCI`);
+      },
+      attachZorro: (line, handler) => {
+        if (line === "INT2") return this.attachInterrupt(handler);
+        throw new UnsupportedError(`nothing looks at ${line} here`);
+      },
+    };
   }
 
   /** `3.1.66` */
@@ -161,4 +187,14 @@ export class FsUaeMachine {
   close(): Promise<void> {
     return this.#process.close();
   }
+}
+
+function boardWith(memorySize: number): Board {
+  const { zorro } = a4000;
+  return {
+    ...a4000,
+    ramBase: monitorLayout.free,
+    defaultRamSize: memorySize,
+    ...(zorro === undefined ? {} : { zorro: { ...zorro, configAreas: [configAreas.zorro2] } }),
+  };
 }

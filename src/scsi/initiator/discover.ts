@@ -43,6 +43,8 @@ export interface DiscoveredUnit {
 /** REPORT LUNS data for every LUN that virtio-scsi can name. */
 const largestLunList = 8 + 8 * 16384;
 const firstLunList = 4096;
+/** LUNs of a target from before REPORT LUNS: INQUIRY tells which of them there are. */
+const scsi2Luns = 8;
 
 /**
  * Finds every unit, by target and LUN. Targets that do not exist cost one command.
@@ -71,15 +73,21 @@ async function forEachAtOnce<T>(items: readonly T[], depth: number, work: (item:
   for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
 }
 
-/** The LUNs of a target; empty when there is no such target. */
+/** The LUNs to look at in a target; empty when there is no such target. */
 async function reportLuns(
   driver: ScsiInitiator,
   target: number,
   observer: Observer | undefined,
 ): Promise<readonly number[]> {
+  let isRefused = false;
+  const expected = (error: ScsiCommandError) => {
+    isRefused = isRefusal(error);
+    return isRefused || isAbsentTarget(error);
+  };
   for (let room = firstLunList; ; ) {
     const command = cdb.reportLuns(room);
-    const data = await ask(driver, unitAddress(target, 0), command, room, observer, isAbsentTarget);
+    const data = await ask(driver, unitAddress(target, 0), command, room, observer, expected);
+    if (isRefused) return Array.from({ length: Math.min(scsi2Luns, driver.limits.luns) }, (_, lun) => lun);
     const report = data && parseReportLuns(data);
     if (report === undefined) return [];
     if (report.totalLength <= room || room === largestLunList) {
