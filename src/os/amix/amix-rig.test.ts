@@ -71,16 +71,25 @@ export async function amixRig(spec: RigSpec) {
   const events: TraceEvent[] = [];
   const observer = { emit: (event: TraceEvent) => void (event.category === "scsi" && events.push(event)) };
   const machine = new EmbeddedMachine(board, { ramSize: 8 << 20, observer });
-  if (name === "a3000") machine.plugOnboardScsi(busOf(onboard ?? {}, disk));
+  const buses: ScsiBus[] = [];
+  const kept = (bus: ScsiBus) => {
+    buses.push(bus);
+    return bus;
+  };
+  if (name === "a3000") machine.plugOnboardScsi(kept(busOf(onboard ?? {}, disk)));
   const cards = boards.map(({ disks = {}, bus, identity, chip, target }) => {
     const rom = identity === undefined ? undefined : generateRom({ ...boardIdentity, ...identity });
     const a4091: A4091Options = { ...(rom === undefined ? {} : { rom }), chip: { selectionTimeout: 0, ...chip } };
-    return machine.plugA4091(bus ?? busOf(disks, disk), { ...a4091, ...(target === undefined ? {} : { target }) });
+    return machine.plugA4091(kept(bus ?? busOf(disks, disk)), {
+      ...a4091,
+      ...(target === undefined ? {} : { target }),
+    });
   });
   const amix = await openAmix(machine, { ...options, observer });
   const close = async () => {
     await amix.close();
     await machine.close();
+    for (const bus of buses) await bus.close();
   };
   const { kernel, records, adapters } = amix;
   return { machine, cards, events, kernel, records, adapters, close };
