@@ -5,6 +5,7 @@ export * from "./change-commands.js";
 export * from "./command-list.js";
 export * from "./command-numbers.js";
 export * from "./command-table.js";
+export * from "./defects.js";
 export * from "./geometry.js";
 export * from "./io-errors.js";
 export * from "./local-answers.js";
