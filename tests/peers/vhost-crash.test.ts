@@ -28,30 +28,28 @@ interface Case extends Omit<KillPlan, "seed" | "qemu"> {
 // SCSI hosts of QEMU 7.2 do not connect again.
 const cases: readonly Case[] = [
   { kind: "blk", queues: 1, kills: 8, qemu: "7.2" },
-  { kind: "blk", queues: 2, kills: 6, qemu: "10.0", servesByCommand: true },
+  { kind: "blk", queues: 2, kills: 6, qemu: "10.0", servesByCommand: true, threads: 2 },
+  { kind: "blk", queues: 2, kills: 3, qemu: "7.2", servesByCommand: true, threads: 2, threadThrows: true },
   { kind: "scsi", queues: 1, kills: 6, qemu: "10.0" },
 ];
 
 for (const { qemu, ...plan } of cases) {
-  const server = plan.servesByCommand === true ? ", ringside serve" : "";
+  const server = plan.servesByCommand === true ? `, ringside serve, ${plan.threads ?? 0} threads` : "";
+  const ended = plan.threadThrows === true ? "a thread of the server throws" : "the server is killed";
   const name = `${plan.kind}, ${plan.queues} ${plan.queues === 1 ? "queue" : "queues"}, QEMU ${qemu}${server}`;
   const missing = qemu === "10.0" ? noNewer : noGuest;
   const options = missing === undefined ? {} : { skip: missing };
-  test(
-    `nothing acknowledged is lost when the server is killed ${plan.kills} times: ${name}`,
-    options,
-    async (context) => {
-      const seed = Math.floor(Math.random() * 2 ** 31);
-      context.diagnostic(`seed ${seed}`);
-      const report = await killAgainAndAgain(folder, { ...plan, seed, qemu: qemu === "10.0" ? qemu10 : undefined });
-      context.diagnostic(`${report.writes} writes, in flight at kills: ${report.inFlight.join(" ")}`);
-      assert.equal(report.inFlight.length, plan.kills);
-      assert.ok(
-        report.inFlight.every((count) => count >= 8),
-        "at least 8 writes in flight at each kill",
-      );
-    },
-  );
+  test(`nothing acknowledged is lost when ${ended} ${plan.kills} times: ${name}`, options, async (context) => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    context.diagnostic(`seed ${seed}`);
+    const report = await killAgainAndAgain(folder, { ...plan, seed, qemu: qemu === "10.0" ? qemu10 : undefined });
+    context.diagnostic(`${report.writes} writes, in flight at kills: ${report.inFlight.join(" ")}`);
+    assert.equal(report.inFlight.length, plan.kills);
+    assert.ok(
+      report.inFlight.every((count) => count >= 8),
+      "at least 8 writes in flight at each kill",
+    );
+  });
 }
 
 test(

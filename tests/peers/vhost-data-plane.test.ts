@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, ftruncateSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  ftruncateSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -16,6 +25,9 @@ const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const imageSize = 64 << 20;
 const noLinux = process.platform !== "linux" && "vhost-user needs Linux";
 const noCompiler = noLinux || (spawnSync("cc", ["--version"]).status !== 0 && "there is no C compiler");
+
+/** Options of a server whose queues are in threads. */
+const inThreads = ["--queues", "2", "--threads", "2"];
 
 let folder = "";
 let image = "";
@@ -52,7 +64,7 @@ function buildLoad(): string {
   return program;
 }
 
-async function runLoad(program: string, socket: string, ...options: string[]): Promise<LoadResult> {
+async function load(program: string, socket: string, ...options: string[]): Promise<LoadResult> {
   const args = ["--socket", socket, "--qd", "32", "--ramp", "0", "--json", ...options];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
@@ -62,18 +74,20 @@ async function runLoad(program: string, socket: string, ...options: string[]): P
 }
 
 describe("the image is made shorter under load, and longer again", { skip: noCompiler }, () => {
-  for (const options of [[], ["--no-mapped"], ["--direct"], ["--poll", "0"]]) {
+  for (const options of [[], ["--no-mapped"], ["--direct"], ["--poll", "0"], inThreads]) {
     test(options.join(" ") || "by default", async () => {
       const program = buildLoad();
       newImage();
       const { server, socket } = await serve(...options);
+      const runLoad = (program: string, socket: string, ...words: string[]) =>
+        load(program, socket, ...words, ...(options === inThreads ? ["--queues", "2"] : []));
       try {
         const healthy = await runLoad(program, socket, "--rw", "randread", "--runtime", "0.3");
         assert.equal(healthy.errors, 0);
-        const load = runLoad(program, socket, "--rw", "randread", "--runtime", "1.2");
+        const cut = runLoad(program, socket, "--rw", "randread", "--runtime", "1.2");
         await new Promise((resolve) => setTimeout(resolve, 400));
         truncateSync(image, imageSize / 4 + 100);
-        assert.ok((await load).errors > 0, "reads past the end are errors");
+        assert.ok((await cut).errors > 0, "reads past the end are errors");
         truncateSync(image, 0);
         const gone = await runLoad(program, socket, "--rw", "randread", "--runtime", "0.3");
         assert.ok(gone.errors > 0);
@@ -109,29 +123,64 @@ async function startRing(fe: RawFrontEnd): Promise<RawRing> {
   return ring;
 }
 
-test("a front end that makes its memory smaller ends nobody: the next one is served", {
-  skip: noLinux || (process.arch !== "x64" && "memory is guarded on x86-64 only"),
-}, async () => {
-  newImage();
-  const { server, socket } = await serve();
-  try {
-    for (const left of [0, 4096]) {
-      const fe = new RawFrontEnd(socket, 4 << 20, 0x10_0000, false);
-      const ring = await startRing(fe);
-      await ring.verify(3);
-      ftruncateSync(fe.memoryFile, left);
-      for (let kick = 0; kick < 20; kick++) {
-        signalEvent(ring.kick);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+for (const options of [[], inThreads]) {
+  test(`a front end that makes its memory smaller ends nobody: the next one is served (${options.join(" ")})`, {
+    skip: noLinux || (process.arch !== "x64" && "memory is guarded on x86-64 only"),
+  }, async () => {
+    newImage();
+    const { server, socket } = await serve(...options);
+    try {
+      for (const left of [0, 4096]) {
+        const fe = new RawFrontEnd(socket, 4 << 20, 0x10_0000, false);
+        const ring = await startRing(fe);
+        await ring.verify(3);
+        ftruncateSync(fe.memoryFile, left);
+        for (let kick = 0; kick < 20; kick++) {
+          signalEvent(ring.kick);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        assert.equal(server.child.signalCode, null);
+        fe.close();
       }
+      const good = new RawFrontEnd(socket);
+      await (await startRing(good)).verify(5);
+      good.close();
       assert.equal(server.child.signalCode, null);
-      fe.close();
+    } finally {
+      await server.stop();
     }
-    const good = new RawFrontEnd(socket);
-    await (await startRing(good)).verify(5);
-    good.close();
-    assert.equal(server.child.signalCode, null);
-  } finally {
-    await server.stop();
+  });
+}
+
+describe("front ends that are killed under load leave nothing behind", { skip: noCompiler }, () => {
+  for (const options of [[], inThreads, [...inThreads, "--direct"]]) {
+    test(options.join(" ") || "by default", async () => {
+      const program = buildLoad();
+      newImage();
+      const { server, socket } = await serve(...options);
+      const queues = options.length > 0 ? ["--queues", "2"] : [];
+      const pid = server.child.pid as number;
+      const gone = () => server.output().split("front end gone\n").length - 1;
+      try {
+        const held: (readonly number[])[] = [];
+        for (let round = 0; round < 5; round++) {
+          const words = ["--socket", socket, "--qd", "32", "--rw", "randwrite", "--runtime", "9", ...queues];
+          // A group of its own: the load is a process for each queue.
+          const child = spawn(program, words, { stdio: "ignore", detached: true });
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          process.kill(-(child.pid as number), "SIGKILL");
+          while (gone() <= round) await new Promise((resolve) => setTimeout(resolve, 5));
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          const memory = readFileSync(`/proc/${pid}/maps`, "latin1").split("memfd:vhost-blk-load").length - 1;
+          held.push([readdirSync(`/proc/${pid}/fd`).length, memory]);
+        }
+        assert.deepEqual(held.slice(2), held.slice(1, -1), "descriptors and mappings of guest memory");
+        assert.equal(held[4][1], 0);
+        assert.equal((await load(program, socket, "--rw", "randread", "--runtime", "0.2", ...queues)).errors, 0);
+      } finally {
+        await server.stop();
+      }
+      assert.equal(server.child.exitCode, 0);
+    });
   }
 });

@@ -2,15 +2,16 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { linuxBackEndSystem, nodeEvents, VhostUserServer } from "../../src/platform/vhost-user/index.js";
+import { linuxBackEndSystem, nodeEvents, ThreadRunner, VhostUserServer } from "../../src/platform/vhost-user/index.js";
 import { MemoryStore, type Store } from "../../src/storage/index.js";
 import { EventLoopRunner, VhostUserBackEnd } from "../../src/transport/index.js";
 import { VirtioBlkDevice } from "../../src/virtio/index.js";
+import type { BlkThreadData } from "./vhost-blk-thread.js";
 
 export interface InProcessBackEnd {
   readonly path: string;
   readonly device: VirtioBlkDevice;
-  readonly runner: EventLoopRunner;
+  readonly runner: EventLoopRunner | ThreadRunner;
   readonly backEnd: VhostUserBackEnd;
   readonly server: VhostUserServer;
   /** Front ends that went, each with what it had done wrong. */
@@ -19,10 +20,21 @@ export interface InProcessBackEnd {
 }
 
 export function serveBlk(store: Store = new MemoryStore(1 << 20), queues = 2): InProcessBackEnd {
+  const device = new VirtioBlkDevice(store, { queues, segMax: 126 });
+  return serveBy(device, new EventLoopRunner(device, { events: nodeEvents, patience: 2000 }));
+}
+
+/** The same, each queue in a thread with a memory of its own. */
+export async function serveBlkInThreads(data: BlkThreadData = {}, queues = 2): Promise<InProcessBackEnd> {
+  const device = new VirtioBlkDevice(new MemoryStore(1 << 20), { queues, segMax: 126 });
+  const module = new URL("./vhost-blk-thread.js", import.meta.url);
+  const runner = await ThreadRunner.open(device, { threads: queues, module, data: () => ({ queues, ...data }) });
+  return serveBy(device, runner);
+}
+
+function serveBy(device: VirtioBlkDevice, runner: EventLoopRunner | ThreadRunner): InProcessBackEnd {
   const folder = mkdtempSync(join(tmpdir(), "ringside-vhost-"));
   const path = join(folder, "socket");
-  const device = new VirtioBlkDevice(store, { queues, segMax: 126 });
-  const runner = new EventLoopRunner(device, { events: nodeEvents, patience: 2000 });
   const backEnd = new VhostUserBackEnd({ device, runner, system: linuxBackEndSystem });
   const gone: (string | undefined)[] = [];
   const server = new VhostUserServer(backEnd, { listen: path }, { disconnected: (error) => gone.push(error?.code) });
@@ -30,6 +42,7 @@ export function serveBlk(store: Store = new MemoryStore(1 << 20), queues = 2): I
     ...{ path, device, runner, backEnd, server, gone },
     async close() {
       await server.close();
+      if (runner instanceof ThreadRunner) await runner.close();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,7 +1,7 @@
 /** Kills a back end again and again while a Linux guest writes, and looks whether anything acknowledged is lost. */
 import assert from "node:assert/strict";
-import { truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type SeededRandom, seededRandom } from "../../src/testing/index.js";
 import { startGuest } from "./linux/guest.js";
@@ -18,6 +18,10 @@ export interface KillPlan {
   readonly qemu?: string | undefined;
   /** `ringside serve` as users start it, not the tests' back end. It takes no notice of the fields below. */
   readonly servesByCommand?: boolean;
+  /** With `ringside serve`: threads that serve. */
+  readonly threads?: number;
+  /** With threads: one of them throws, instead of the process being killed; the server then ends by itself. */
+  readonly threadThrows?: boolean;
   /** Bits of the protocol that the back end does not offer. */
   readonly without?: bigint;
   /** Every life of the server answers late and out of order; otherwise some do. */
@@ -90,7 +94,8 @@ export async function killAgainAndAgain(folder: string, plan: KillPlan): Promise
       await pause(random.below(25));
       if (hasFailed()) break;
       inFlight.push(acknowledged.inFlight);
-      await server.stop("SIGKILL");
+      if (plan.threadThrows === true) await endByThread(server, folder);
+      else await server.stop("SIGKILL");
       // What the guest has been told already, whatever of it is still on the way to us.
       assert.deepEqual(acknowledged.compare(image, true), [], `after kill ${kill + 1}, seed ${seed}`);
       if (random.chance(0.3)) await pause(random.below(1500));
@@ -119,11 +124,35 @@ function startServer(socket: string, image: string, plan: KillPlan, random: Seed
   if (plan.servesByCommand === true) {
     const program = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
     const words = ["serve", image, "--socket", socket, "--device", plan.kind, "--queues", `${plan.queues}`];
-    return startProcess(process.execPath, [program, ...words], (output) => output.includes("Ctrl-C ends it."));
+    if (plan.threads !== undefined) words.push("--threads", `${plan.threads}`);
+    const env = plan.threadThrows === true ? { NODE_OPTIONS: `--require=${throwingThreads(dirname(image))}` } : {};
+    return startProcess(process.execPath, [program, ...words], (output) => output.includes("Ctrl-C ends it."), env);
   }
   const options = ["--queues", `${plan.queues}`, "--without", `${plan.without ?? 0n}`];
   if (plan.alwaysSlow === true || random.chance(0.6)) options.push("--slow", `${1 + random.below(longestDelay)}`);
   return startBackEnd(socket, plan.kind, image, ...options);
+}
+
+/** Writes the preload that makes a thread throw when a file appears. */
+function throwingThreads(folder: string): string {
+  const path = join(folder, "throwing-threads.cjs");
+  const code = `
+    const { isMainThread, threadId } = require("node:worker_threads");
+    const look = () => { if (require("node:fs").existsSync(${JSON.stringify(join(folder, "throw"))})) throw new Error("made to throw"); };
+    if (!isMainThread && threadId % 2 === 1) setInterval(look, 1).unref();`;
+  writeFileSync(path, code);
+  return path;
+}
+
+async function endByThread(server: BackEndProcess, folder: string): Promise<void> {
+  const file = join(folder, "throw");
+  writeFileSync(file, "");
+  const late = setTimeout(() => server.child.kill("SIGKILL"), 10_000);
+  await server.ended;
+  clearTimeout(late);
+  rmSync(file);
+  assert.equal(server.child.exitCode, 1);
+  assert.match(server.output(), /^ringside: a thread that serves queues ended: made to throw$/m);
 }
 
 function pause(milliseconds: number): Promise<void> {

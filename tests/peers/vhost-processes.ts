@@ -9,17 +9,20 @@ export interface BackEndProcess {
   readonly child: ChildProcess;
   /** What it has printed so far. */
   readonly output: () => string;
+  /** Done when it has ended. */
+  readonly ended: Promise<unknown>;
   /** Ends it; done when it is gone. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts a program and waits until `isReady`. */
+/** Starts a program and waits until `isReady`. @param env added to ours. */
 export async function startProcess(
   command: string,
   args: readonly string[],
   isReady: (output: string) => boolean,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<BackEndProcess> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
   let output = "";
   child.stdout.on("data", (text) => (output += text));
   child.stderr.on("data", (text) => (output += text));
@@ -35,6 +38,7 @@ export async function startProcess(
   return {
     child,
     output: () => output,
+    ended,
     async stop(signal = "SIGTERM") {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill(signal);

@@ -35,6 +35,8 @@ export interface EventLoopRunnerOptions {
 const defaultPatience = 30_000;
 /** Microseconds. */
 const longestSpin = 1000;
+/** Requests that one ring may carry out before others have a turn: with other rings on the loop, and without. */
+const longestTurn = { shared: 64, alone: 512 } as const;
 /** Between looks at a ring whose front end does not kick, in milliseconds. */
 const pollInterval = 1;
 
@@ -69,10 +71,17 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
     this.negotiated(features, endianness);
     const ring = new LoopRing(this.type, queue, setup, this.#options, () => {
       if (this.#rings[index] === ring) this.#rings[index] = undefined;
+      this.#setTurns();
     });
     this.#rings[index] = ring;
+    this.#setTurns();
     ring.resume();
     return ring;
+  }
+
+  #setTurns(): void {
+    const running = this.#rings.filter((ring) => ring !== undefined);
+    for (const ring of running) ring.longestTurn = running.length > 1 ? longestTurn.shared : longestTurn.alone;
   }
 
   /** What was negotiated, when that is known before the first queue starts. */
@@ -120,6 +129,7 @@ export class EventLoopRunner implements QueueRunner, DeviceHost {
 /** One queue on the event loop. */
 class LoopRing implements RunningRing, PaceMaker {
   readonly queue: DeviceRing;
+  longestTurn: number = longestTurn.alone;
   readonly #type: DeviceType;
   readonly #index: number;
   readonly #events: EventSystem;

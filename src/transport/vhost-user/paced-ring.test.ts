@@ -8,7 +8,7 @@ function pacedPair(options: { size?: number; spin?: number; eventIndex?: boolean
   const { spin = 0, ...pair } = options;
   const { driver, device } = makeSplitPair({ size: 64, ...pair });
   const told = { signals: 0, laters: 0 };
-  const maker = { signal: () => void told.signals++, continueLater: () => void told.laters++ };
+  const maker = { signal: () => void told.signals++, continueLater: () => void told.laters++, longestTurn: 512 };
   return { driver, ring: new PacedRing(device, maker, spin), told };
 }
 
@@ -83,3 +83,21 @@ test("with a spin a request that comes soon is found without a notification, and
   assert.ok(performance.now() - start >= 0.02, "looked for 20 µs");
   assert.equal(reapAll(driver), 2, "what was done was told before looking");
 });
+
+test("with requests under way elsewhere the ring is not looked at again: their end would have to wait", () => {
+  const { driver, ring } = pacedPair({ spin: 1000 });
+  add(driver, 2);
+  ring.push(ring.pop() as Chain, 0);
+  const late = ring.pop() as Chain;
+  const took = timeOf(() => assert.ok(ring.enableNotifications()));
+  ring.push(late, 0);
+  const spun = timeOf(() => assert.ok(ring.enableNotifications()));
+  assert.ok(took < 0.9 && spun >= 0.9, `${took} ms with one under way, ${spun} ms with none`);
+});
+
+/** Milliseconds. */
+function timeOf(work: () => void): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}

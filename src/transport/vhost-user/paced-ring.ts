@@ -15,8 +15,6 @@ const earlyRequests = 4;
 const moreRequests = 16;
 /** Bytes that are worth telling of on their own. */
 const manyBytes = 64 * 1024;
-/** Requests of one turn; then everything else on the loop has its turn. */
-const longestTurn = 512;
 
 /** What a paced ring asks of the one who runs it. */
 export interface PaceMaker {
@@ -24,6 +22,8 @@ export interface PaceMaker {
   signal(): void;
   /** Calls the device type again, after everything else had its turn. */
   continueLater(): void;
+  /** Requests of one turn; then everything else on the loop has its turn. */
+  readonly longestTurn: number;
 }
 
 export class PacedRing implements DeviceRing {
@@ -68,7 +68,7 @@ export class PacedRing implements DeviceRing {
       this.#next = undefined;
       return found;
     }
-    if (this.#popped >= longestTurn) return undefined;
+    if (this.#popped >= this.#maker.longestTurn) return undefined;
     const chain = this.#ring.pop();
     if (chain !== undefined) this.#popped++;
     return chain;
@@ -93,12 +93,13 @@ export class PacedRing implements DeviceRing {
   }
 
   enableNotifications(): boolean {
-    if (this.#popped >= longestTurn) {
+    if (this.#popped >= this.#maker.longestTurn) {
       this.#popped = 0;
       this.#maker.continueLater();
       return true;
     }
-    if (this.#spin > 0 && this.#worked && this.#findMore()) return false;
+    // While requests are under way elsewhere their end is the next thing to happen, and it is no news of this ring.
+    if (this.#spin > 0 && this.#worked && this.#ring.inFlight === 0 && this.#findMore()) return false;
     const isAsleep = this.#ring.enableNotifications();
     if (isAsleep) this.#popped = 0;
     return isAsleep;

@@ -1,0 +1,136 @@
+/** Queues in threads: what concerns all reaches all, and nothing of a front end or a thread that went is held. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { clearEvent, signalEvent } from "../../src/linux/index.js";
+import { configHeader, featureSet, ProtocolFeature, wire } from "../../src/transport/index.js";
+import { heldResources, type InProcessBackEnd, serveBlkInThreads, untilGone } from "./vhost-in-process.js";
+import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
+
+const options = process.platform === "linux" ? {} : { skip: "vhost-user needs Linux" };
+const memorySize = 1 << 20;
+
+function configOf(offset: number, data: readonly number[]): Uint8Array {
+  const payload = new Uint8Array(configHeader.size + data.length);
+  configHeader.write(new DataView(payload.buffer), 0, wire, { offset, size: data.length, flags: 0 });
+  payload.set(data, configHeader.size);
+  return payload;
+}
+
+/** Connects and sets both queues up. */
+async function connect(server: InProcessBackEnd, features = featureSet(30, 32)) {
+  const fe = new RawFrontEnd(server.path, memorySize);
+  const { MQ, REPLY_ACK, CONFIG } = ProtocolFeature;
+  fe.send(q.SetProtocolFeatures, { payload: numberOf(featureSet(MQ, REPLY_ACK, CONFIG)) });
+  fe.send(q.SetFeatures, { payload: numberOf(features) });
+  fe.send(q.SetMemoryTable, fe.table());
+  const rings: RawRing[] = [];
+  for (const index of [0, 1]) {
+    const ring = new RawRing(fe, index, { size: 64 });
+    fe.send(q.SetVringSize, { payload: stateOf(index, ring.size) });
+    fe.send(q.SetVringAddress, { payload: ring.address() });
+    fe.send(q.SetVringCall, { payload: numberOf(index), descriptors: [ring.call] });
+    fe.send(q.SetVringKick, { payload: numberOf(index), descriptors: [ring.kick] });
+    assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(index, 1) }), 0n);
+    rings.push(ring);
+  }
+  return { fe, rings };
+}
+
+test("each queue is served by its thread, also after a stop, a reset and another memory table", options, async () => {
+  const server = await serveBlkInThreads();
+  try {
+    const { fe, rings } = await connect(server);
+    for (const ring of rings) await ring.verify(1 + ring.index);
+    // The same memory under another user address is another mapping.
+    assert.equal(await fe.acknowledged(q.SetMemoryTable, fe.table()), 0n);
+    for (const ring of rings) await ring.verify(5 + ring.index);
+    const stopped = await fe.ask(q.GetVringBase, { payload: stateOf(1, 0) });
+    assert.equal(stopped.payload.getUint32(4, true), 4, "after two writes and two reads");
+    await rings[0].verify(9);
+    fe.close();
+    await untilGone(server, 1);
+    const again = await connect(server);
+    for (const ring of again.rings) await ring.verify(20 + ring.index);
+    again.fe.close();
+    await untilGone(server, 2);
+    assert.deepEqual(server.gone, [undefined, undefined]);
+  } finally {
+    await server.close();
+  }
+});
+
+test("front ends leave no descriptor and no mapping behind", options, async () => {
+  const server = await serveBlkInThreads();
+  try {
+    let held: ReturnType<typeof heldResources> | undefined;
+    for (let round = 0; round < 8; round++) {
+      const { fe, rings } = await connect(server);
+      await Promise.all(rings.map((ring) => ring.verify(round)));
+      fe.close();
+      await untilGone(server, round + 1);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      held ??= heldResources();
+      assert.deepEqual(heldResources(), held);
+    }
+  } finally {
+    await server.close();
+  }
+});
+
+test("the write cache that the driver chooses counts in every thread before the answer", options, async () => {
+  const server = await serveBlkInThreads();
+  try {
+    // FLUSH and CONFIG_WCE.
+    const { fe, rings } = await connect(server, featureSet(30, 32, 9, 11));
+    for (const writeback of [0, 1, 0]) {
+      assert.equal(await fe.acknowledged(q.SetConfig, { payload: configOf(32, [writeback]) }), 0n);
+      const config = await fe.ask(q.GetConfig, { payload: configOf(32, [7]) });
+      assert.equal(config.payload.getUint8(12), writeback);
+      for (const ring of rings) await ring.verify(1 + writeback);
+    }
+    fe.close();
+  } finally {
+    await server.close();
+  }
+});
+
+test("a ring that breaks is told through the session, and the other queue goes on", options, async () => {
+  const server = await serveBlkInThreads();
+  try {
+    const { fe, rings } = await connect(server);
+    const error = fe.event();
+    assert.equal(await fe.acknowledged(q.SetVringError, { payload: numberOf(0), descriptors: [error] }), 0n);
+    // More available than the ring has places.
+    fe.memory.write(rings[0].addresses.available + 2, Uint8Array.of(0xff, 0x7f));
+    signalEvent(rings[0].kick);
+    for (const deadline = Date.now() + 5000; !clearEvent(error); ) {
+      assert.ok(Date.now() < deadline, "the error descriptor is signalled");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await rings[1].verify(3);
+    fe.close();
+  } finally {
+    await server.close();
+  }
+});
+
+test("a thread that throws fails the runner with one line; closing does not wait for it", options, async () => {
+  const server = await serveBlkInThreads({ fatalPosition: 512 * 7 });
+  assert.ok("failure" in server.runner);
+  const failure = assert.rejects(server.runner.failure, {
+    message: "a thread that serves queues ended: nobody catches this",
+  });
+  const { fe, rings } = await connect(server);
+  await rings[1].verify(1);
+  rings[0].submit(0, 7, new Uint8Array(512));
+  signalEvent(rings[0].kick);
+  await failure;
+  // The rest can still be let go of.
+  await server.close();
+  assert.equal(server.gone.length, 1);
+  fe.close();
+});
+
+test("a device that a thread cannot open is said in its words", options, async () => {
+  await assert.rejects(serveBlkInThreads({ unfit: "the disk is on holiday" }), { message: "the disk is on holiday" });
+});
