@@ -10,15 +10,23 @@ export interface Place {
 export const placeBytes = 64 * 1024;
 /** Bytes of random places, at least; a smaller disk is covered whole. */
 export const randomBytes = 16 * 1024 * 1024;
+/** The same where every byte comes over a serial line. */
+export const fewRandomBytes = 256 * 1024;
 
 /**
  * Places that do not overlap, in random order. The first one starts with block 0 and the last one ends with the last
  * block.
  * @param below random numbers: a whole number, 0 ≤ n < limit.
+ * @param bytes of random places.
  */
-export function choosePlaces(blocks: number, blockSize: number, below: (limit: number) => number): Place[] {
+export function choosePlaces(
+  blocks: number,
+  blockSize: number,
+  below: (limit: number) => number,
+  bytes = randomBytes,
+): Place[] {
   const size = Math.max(1, Math.floor(placeBytes / blockSize));
-  const wanted = Math.ceil(randomBytes / (size * blockSize)) + 2;
+  const wanted = Math.ceil(bytes / (size * blockSize)) + 2;
   const places: Place[] = [];
   if (blocks <= wanted * size) {
     for (let lba = 0; lba < blocks; lba += size) places.push({ lba, blocks: Math.min(size, blocks - lba) });

@@ -3,6 +3,7 @@ import { startFsUaeMachine } from "../platform/fs-uae/index.js";
 import { asUsageError, UsageError } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
+import { fewRandomBytes } from "./places.js";
 import type { PlatformMachine, PlatformOptions } from "./platform.js";
 
 /** What is mirrored of the machine's chip memory: as much as there is. */
@@ -24,7 +25,7 @@ export async function startFsUae(options: PlatformOptions): Promise<PlatformMach
         write: options.write && !readOnly,
       })),
     });
-    return { machine, close: () => machine.close() };
+    return { machine, randomBytes: fewRandomBytes, close: () => machine.close() };
   } catch (error) {
     throw error instanceof RangeError ? asUsageError(error) : error;
   }

@@ -71,6 +71,8 @@ export interface PlatformMachine {
   readonly machine: Machine;
   /** The QEMU command that was started, for a shell. */
   readonly command?: string;
+  /** Bytes of random places that a verification looks at, where the usual number takes too long. */
+  readonly randomBytes?: number;
   close(): Promise<void>;
 }
 

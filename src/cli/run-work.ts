@@ -55,6 +55,7 @@ export class RunWork {
       ...(options.os === undefined ? {} : { os: options.os, profile: plan.profile }),
       seed: this.#seed,
       ...(platform.command === undefined ? {} : { qemu: platform.command }),
+      ...(session.story === undefined ? {} : { boot: session.story.facts }),
       adapters,
       ...(listing === undefined ? {} : { files: listing }),
     };
@@ -63,6 +64,7 @@ export class RunWork {
   async #unit(unit: DrivenUnit): Promise<UnitReport> {
     const { options, platform, pace, isSample } = this.#parts;
     const { dma } = platform.machine;
+    const { randomBytes } = platform;
     const { image, blocks, target, lun, vendor, product, revision, serial, isRefusal } = unit;
     const table = await readPartitions(blocks);
     pace.name(`reading ${image.path}`);
@@ -72,7 +74,7 @@ export class RunWork {
     try {
       const writeTest = this.#writeTest(image);
       const seed = this.#seed;
-      const work = { unit: blocks, isRefusal, image: bytes, dma, writeTest, seed, pace };
+      const work = { unit: blocks, isRefusal, image: bytes, dma, writeTest, seed, pace, randomBytes };
       const verification = await verifyUnit(work);
       const { read, written } = verification;
       return {
@@ -118,7 +120,12 @@ export class RunWork {
   #totalBytes(): number {
     let total = 0;
     for (const { image, blocks } of this.#parts.session.adapters.flatMap(({ units }) => units)) {
-      total += verificationBytes(blocks.blocks, blocks.blockSize, this.#writeTest(image));
+      total += verificationBytes(
+        blocks.blocks,
+        blocks.blockSize,
+        this.#writeTest(image),
+        this.#parts.platform.randomBytes,
+      );
       if (this.#parts.options.hash) total += blocks.blocks * blocks.blockSize;
     }
     return total;

@@ -40,6 +40,8 @@ export interface VerifyOptions {
   readonly writeTest: WriteTest;
   readonly seed: number;
   readonly pace: Pace;
+  /** Bytes of random places. Default 16 MiB. */
+  readonly randomBytes?: number | undefined;
 }
 
 /** How fast commands were carried out. */
@@ -62,15 +64,20 @@ export interface Verification {
 const depth = 8;
 
 /** Bytes that {@link verifyUnit} moves, for a progress bar. */
-export function verificationBytes(blocks: number, blockSize: number, writeTest: WriteTest): number {
-  const bytes = sizeOf(choosePlaces(blocks, blockSize, numbersFrom(0)), blockSize);
+export function verificationBytes(
+  blocks: number,
+  blockSize: number,
+  writeTest: WriteTest,
+  randomBytes?: number,
+): number {
+  const bytes = sizeOf(choosePlaces(blocks, blockSize, numbersFrom(0), randomBytes), blockSize);
   return bytes * { none: 1, refused: 1, scratch: 3, "put-back": 6 }[writeTest];
 }
 
 /** @throws WorkFailed when something differs, and what the driver throws when a request fails. */
 export async function verifyUnit(options: VerifyOptions): Promise<Verification> {
   const { unit, dma, writeTest } = options;
-  const places = choosePlaces(unit.blocks, unit.blockSize, numbersFrom(options.seed));
+  const places = choosePlaces(unit.blocks, unit.blockSize, numbersFrom(options.seed), options.randomBytes);
   const largest = Math.max(...places.map(({ blocks }) => blocks)) * unit.blockSize;
   const block = dma.allocate(largest * depth, 4096);
   try {
