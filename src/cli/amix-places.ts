@@ -1,13 +1,9 @@
 /** Where images go on an Amiga that runs Amix: controllers by base address, units by SCSI id, a name for each. */
 import type { Board } from "../machine/index.js";
 import { amixLimits, type ChipsetGate, parseAmixPath, sliceName } from "../os/index.js";
+import type { AmixBoardName } from "./amix-options.js";
 import { UsageError } from "./errors.js";
 import type { ImageArgument, PlacedImage } from "./image-argument.js";
-
-/** Zorro boards with a 53C710, as `--boards` names them. */
-export const amixBoardNames = ["a4091", "a4092", "a4770"] as const;
-/** A value of `--boards`. */
-export type AmixBoardName = (typeof amixBoardNames)[number];
 
 /** What a call says about the machine. */
 export interface AmixSetting {

@@ -68,6 +68,8 @@ export interface FileReader {
 /** Drivers on the adapters of a machine, kept going until they are closed. */
 export interface DrivenSession {
   readonly adapters: readonly DrivenAdapter[];
+  /** What an operating system does at its start: for people, a line each, and for programs. */
+  readonly story?: { readonly lines: readonly string[]; readonly facts: Readonly<Record<string, unknown>> };
   readonly files?: FileReader;
   close(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { InvalidArgumentError } from "commander";
-import { parseByteCount, parseRamSize, parseSeed, parseTrace, separateTrace } from "./option-values.js";
+import { parseByteCount, parseChipId, parseRamSize, parseSeed, parseTrace, separateTrace } from "./option-values.js";
 
 test("memory is whole MiB from 32 MiB to 2 GiB, with or without a unit", () => {
   assert.equal(parseRamSize("64M"), 64 << 20);
@@ -17,6 +17,11 @@ test("a seed has 32 bits", () => {
   assert.equal(parseSeed("0"), 0);
   assert.equal(parseSeed("0xffffffff"), 2 ** 32 - 1);
   for (const text of ["", "-1", "4294967296", "1.5", "x"]) assert.throws(() => parseSeed(text), InvalidArgumentError);
+});
+
+test("a chip id is hexadecimal, up to 7 bits", () => {
+  assert.deepEqual(["0x30", "23", "0", "7F"].map(parseChipId), [0x30, 0x23, 0, 0x7f]);
+  for (const text of ["", "0x80", "g", "-1", "0x", "123"]) assert.throws(() => parseChipId(text), InvalidArgumentError);
 });
 
 test("a number of bytes goes up to 64 MiB", () => {

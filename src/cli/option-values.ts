@@ -22,6 +22,13 @@ export function parseSeed(text: string): number {
   throw new InvalidArgumentError("Give a number within 0…4294967295.");
 }
 
+/** The id of an Amiga's Agnus or Alice, in hexadecimal: `0x30`, `30`. */
+export function parseChipId(text: string): number {
+  const id = /^(0x)?[0-9a-f]{1,2}$/i.test(text) ? Number.parseInt(text.replace(/^0x/i, ""), 16) : Number.NaN;
+  if (id <= 0x7f) return id;
+  throw new InvalidArgumentError("Give a hexadecimal number up to 0x7f, such as 0x30 for NTSC with ECS.");
+}
+
 const selectable = traceCategories.filter((name) => name === "registers" || name === "ring" || name === "scsi");
 
 /** What `--trace` alone shows. */

@@ -77,7 +77,7 @@ async function startAmiga(options: PlatformOptions): Promise<PlatformMachine> {
 }
 
 /** The image, or a scratch overlay of it. */
-function openStore(image: PlacedImage, options: PlatformOptions): Store {
+export function openStore(image: PlacedImage, options: PlatformOptions): Store {
   const file = openPlacedImage(image, options);
   return options.write || image.readOnly ? file : new OverlayStore(file);
 }

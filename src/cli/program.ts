@@ -1,6 +1,7 @@
 /** The command line's grammar: commands, options and their help. Carrying out is in one module for each command. */
 import { Argument, Command, Option } from "commander";
 import { boards, zorroBoards } from "../machine/index.js";
+import { amixBoardNames, chipsetGates } from "./amix-options.js";
 import { attachActions, benchOps } from "./attach-options.js";
 import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
@@ -8,6 +9,7 @@ import {
   everyTrace,
   parseByteCount,
   parseBytesWithin,
+  parseChipId,
   parseRamSize,
   parseSeconds,
   parseSeed,
@@ -44,6 +46,8 @@ Examples:
   ringside run disk.img debian.iso,cd
   ringside run --os xv6 fs.img --ls /
   ringside run --os storport --com1 messages.txt disk.img
+  ringside run --os amix disk.img --ls c8d0s0:/
+  ringside run --os amix --machine a3000 --boards a4091 root.img data.img,target=8
   ringside run --json --hash disk.img,ro
   ringside run --trace=scsi disk.img 2>commands.txt
 ${exitStatuses}`;
@@ -160,6 +164,11 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .option("--com1 <file>", "where they go, as to a serial port; default: standard error")
     .option("--ls <path>", "list a directory, through a face that reads a file system")
     .option("--cat <path>", "print a file, through a face that reads a file system")
+    .option("--boards <names>", `Amix: Zorro boards: none, or ${amixBoardNames.join(", ")}, separated by commas`)
+    .addOption(
+      new Option("--autocon <how>", "Amix: how the kernel decides about the A3000's SCSI").choices(chipsetGates),
+    )
+    .addOption(new Option("--chipset <id>", "Amix: the Agnus id in VPOSR, such as 0x30").argParser(parseChipId))
     .option("--hash", "print the SHA-256 of every unit, read through the driver", false)
     .option("--json", "print one JSON object for programs", false)
     .addOption(new Option("--seed <number>", "of the random places; default: a new one each time").argParser(parseSeed))

@@ -1,6 +1,7 @@
 /** What `ringside run` shall bring up: its options, checked against each other. */
 import { type Board, boardNamed, withMmioWindows } from "../machine/index.js";
 import type { TraceCategory } from "../observe/index.js";
+import type { ChipsetGate } from "../os/index.js";
 import { type InterruptPreference, type MmioWindow, parseMmioWindows } from "../transport/index.js";
 import type { DeviceKind } from "./driven.js";
 import { asUsageError, UsageError } from "./errors.js";
@@ -29,6 +30,12 @@ export interface RunOptions {
   readonly interrupts: InterruptPreference;
   readonly seed?: number;
   readonly format?: "raw";
+  /** Amix: the Zorro boards, separated by commas. */
+  readonly boards?: string;
+  /** Amix: how the kernel decides about the A3000's SCSI. */
+  readonly autocon?: ChipsetGate;
+  /** Amix: the chip id that VPOSR gives. */
+  readonly chipset?: number;
 }
 
 /** What shall be brought up: the options, checked against each other. */
@@ -55,6 +62,9 @@ export function planOf(options: RunOptions, images: number): Plan {
       `--debug-level and --com1 are for a driver's own messages: say --os ${printers.join(" or --os ")}`,
     );
   }
+  const ofAmix = (["boards", "autocon", "chipset"] as const).find((name) => options[name] !== undefined);
+  if (ofAmix !== undefined && os !== "amix")
+    throw new UsageError(`--${ofAmix} is for an Amiga with Amix: say --os amix`);
   if (ls !== undefined && cat !== undefined) throw new UsageError("say either --ls or --cat");
   if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
   const own = boardNamed(options.machine ?? face?.machine ?? usualMachineOf(options.platform));
@@ -82,6 +92,12 @@ function checkFace(name: string, face: Face, board: Board, images: number, optio
   }
   if ((options.device ?? face.device) !== face.device) {
     throw new UsageError(`--os ${name} drives virtio-${face.device}: leave out --device`);
+  }
+  if (face.ownMachine !== undefined && options.platform !== "embedded") {
+    throw new UsageError(`--os ${name} has machines of its own here: leave out --platform`);
+  }
+  if (face.bus === "zorro" && options.virtioMmio.length > 0) {
+    throw new UsageError(`--os ${name} drives Zorro boards: leave out --virtio-mmio`);
   }
   if (options.registers !== "auto") throw new UsageError(`--os ${name} chooses its registers: leave out --registers`);
   if (images > face.mostImages) {

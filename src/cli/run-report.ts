@@ -11,6 +11,8 @@ export interface RunReport {
   readonly seed: number;
   /** The QEMU command that was started, for a shell. */
   readonly qemu?: string;
+  /** What the operating system does at its start, where the face tells: cards, root, swap, panic of Amix. */
+  readonly boot?: Readonly<Record<string, unknown>>;
   readonly adapters: readonly AdapterReport[];
   /** With `--ls`. */
   readonly files?: FileReport;

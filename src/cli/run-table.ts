@@ -6,6 +6,8 @@ import { type Column, formatRate, formatSize, formatTable, printable } from "./t
 export interface TableContext {
   /** The board's title. */
   readonly title: string;
+  /** What the operating system does at its start, a line each. */
+  readonly story?: readonly string[];
   /** Writes went to the images. */
   readonly write: boolean;
 }
@@ -17,6 +19,7 @@ const left = (title: string): Column => ({ title });
 export function formatRun(report: RunReport, context: TableContext): string[] {
   const lines = [`Machine   ${report.machine}: ${context.title}`, `Platform  ${report.platform}`];
   if (report.os !== undefined) lines.push(`Face      ${report.os}, ${report.profile}`);
+  lines.push(...(context.story ?? []));
   if (report.qemu !== undefined) lines.push(`QEMU      ${report.qemu}`);
   for (const adapter of report.adapters) lines.push(...formatAdapter(adapter));
   const units = report.adapters.flatMap((adapter) => adapter.units);
@@ -38,7 +41,7 @@ function formatAdapter(adapter: AdapterReport): string[] {
   };
   return [
     `Adapter   ${adapter.kind} at ${adapter.place}, ${adapter.transport}, ${interrupts[adapter.interrupts]}`,
-    `Features  ${adapter.features.join(" ")}`,
+    ...(adapter.features.length === 0 ? [] : [`Features  ${adapter.features.join(" ")}`]),
   ];
 }
 

@@ -27,7 +27,11 @@ const mostVerbose = 5;
 /** Carries the command out. @throws what {@link exitStatusOf} knows */
 export async function run(images: readonly string[], options: RunOptions, interruption: Interruption): Promise<void> {
   const plan = planOf(options, images.length);
-  const place = (texts: readonly string[]) => placeOn(plan.board, texts.map(parseImageArgument), plan.device);
+  const own = await plan.face?.ownMachine?.();
+  const place = (texts: readonly string[]) => {
+    const parsed = texts.map(parseImageArgument);
+    return own?.place(parsed, plan, options) ?? placeOn(plan.board, parsed, plan.device);
+  };
   const placed = place(images);
   if (placed.length > 0) return runWith(placed, false, plan, options, interruption);
   const folder = new TemporaryFolder();
@@ -51,13 +55,16 @@ async function runWith(
   const { board, device, inWindows, face, profile } = plan;
   const observer = traceTo(options.trace);
   const tolerant = face?.tolerated.includes(profile) === true;
-  const platform = await startPlatform(options.platform, {
+  const wanted = {
     ...{ board, device, inWindows, images, observer, tolerant },
     ...{ write: options.write, registers: options.registers, ram: options.ram, qemuPath: options.qemu },
     insistRaw: options.format === "raw",
-  });
+  };
+  const own = await face?.ownMachine?.();
+  const platform = await (own?.start(wanted, plan, options) ?? startPlatform(options.platform, wanted));
   const pace = new Pace(interruption);
   let report: RunReport | undefined;
+  let story: readonly string[] = [];
   try {
     pace.check();
     const drive = {
@@ -69,6 +76,7 @@ async function runWith(
     const session = await (face === undefined
       ? openSession(platform, plan, drive)
       : openFace(platform, face, profile, drive, options));
+    story = session.story?.lines ?? [];
     try {
       if (options.cat !== undefined) await printContent(filesOf(session), options.cat, pace);
       else if (options.ls !== undefined && !options.json) {
@@ -87,7 +95,7 @@ async function runWith(
   if (options.json && command !== undefined) process.stderr.write(`${command}\n`);
   const lines = options.json
     ? [JSON.stringify(report, undefined, 2)]
-    : formatRun(report, { title: board.title, write: options.write });
+    : formatRun(report, { title: board.title, write: options.write, story });
   await writeOutput(`${lines.join("\n")}\n`);
 }
 
@@ -103,14 +111,14 @@ async function openFace(
   face: Face,
   profile: ProfileName,
   drive: DriveOptions,
-  { debugLevel, com1 }: RunOptions,
+  { debugLevel, com1, autocon }: RunOptions,
 ): Promise<DrivenSession> {
   const open = await face.load();
   // A file alone shows everything.
   const level = debugLevel ?? (com1 === undefined ? 0 : mostVerbose);
   const sink = level === 0 && com1 === undefined ? undefined : new MessageSink(com1);
   try {
-    const session = await open(machine, { ...drive, profile, debugLevel: level, com1: sink });
+    const session = await open(machine, { ...drive, profile, debugLevel: level, com1: sink, autocon });
     const close = async () => {
       try {
         await session.close();

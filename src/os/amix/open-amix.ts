@@ -4,7 +4,6 @@ import {
   type AdapterPlatform,
   a4091Layout,
   configureBoards,
-  type HostAdapter,
   type HostAdapterOptions,
   NcrHostAdapter,
 } from "../../ncr53c710/index.js";
@@ -32,7 +31,7 @@ export interface OpenedAmix {
   readonly kernel: AmixKernel;
   readonly records: readonly ConfigRecord[];
   /** Drivers of the boards, by their bases; none in the strict profile. */
-  readonly adapters: ReadonlyMap<number, HostAdapter>;
+  readonly adapters: ReadonlyMap<number, NcrHostAdapter>;
   close(): Promise<void>;
 }
 
@@ -46,7 +45,7 @@ export async function openAmix(machine: AmixMachine, options: OpenAmixOptions = 
   const profile = typeof wanted === "string" ? amixProfiles[wanted] : wanted;
   const boards = configureBoards(machine).filter((board): board is ConfiguredBoard => board.base !== undefined);
   const records = boards.map(({ base, size, ...board }) => ({ product: productOf(board), base, size }));
-  const adapters = new Map<number, HostAdapter>();
+  const adapters = new Map<number, NcrHostAdapter>();
   const closeAdapters = async () => {
     for (const adapter of adapters.values()) await adapter.close();
   };
