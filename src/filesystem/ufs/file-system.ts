@@ -16,8 +16,9 @@ import { readUfsSuperblock, type UfsDirectoryFormat, type UfsGeometry, ufsDamage
 const mostLinks = 20;
 /** Bytes of the longest link text, as in systems that write them. */
 const longestLink = 1023;
-/** Bytes of the largest directory; more is taken for damage. */
-const largestDirectory = 1 << 26;
+/** Bytes and names of the largest directory; more is taken for damage. */
+const largestDirectory = 1 << 24;
+const mostEntries = 1 << 18;
 
 /** How a volume is opened. */
 export interface UfsOptions extends VolumePlace {
@@ -58,6 +59,8 @@ export class UfsFileSystem implements FileSystem {
     const entries: FileFacts[] = [];
     for await (const piece of this.#directoryPieces(directory, path)) {
       for (const { name, inode } of ufsNames(piece, this.geometry.directoryFormat, path || "/")) {
+        if (entries.length === mostEntries)
+          throw ufsDamaged(`the directory ${path || "/"} has more than ${mostEntries} names`);
         if (name !== "." && name !== "..") entries.push(await this.#facts(name, await this.#inode(inode)));
       }
     }
