@@ -35,14 +35,13 @@ export async function driveAmix(machine: Machine, options: FaceOptions): Promise
     if (debugLevel > 0) com1?.write(encoder.encode(`${line}\n`));
   };
   const completion = interrupts === "none" ? "poll" : "interrupt";
-  const {
-    kernel,
-    records,
-    close: closeKernel,
-  } = await opened(pump, () => openAmix(machine, { profile, gate: autocon, observer, print, adapter: { completion } }));
+  const amix = await opened(pump, () =>
+    openAmix(machine, { profile, gate: autocon, observer, print, adapter: { completion } }),
+  );
+  const { kernel } = amix;
   const close = async () => {
     try {
-      await closeKernel();
+      await amix.close();
     } finally {
       await pump.close();
     }
@@ -52,7 +51,7 @@ export async function driveAmix(machine: Machine, options: FaceOptions): Promise
     for (const line of story.lines) print(line);
     // Controllers as they are in the machine, with numbers or without.
     const onboard = machine.board.amiga?.onboardScsi === true ? [0xdd_0000] : [];
-    const bases = [...onboard, ...records.map(({ base }) => base)];
+    const bases = [...onboard, ...amix.records.map(({ base }) => base)];
     const adapters: DrivenAdapter[] = [];
     for (const [index, base] of bases.entries()) {
       options.check();
@@ -64,7 +63,7 @@ export async function driveAmix(machine: Machine, options: FaceOptions): Promise
         images,
         profile === "strict" || interrupts === "none" ? "none" : "int2",
       );
-      if (adapter !== undefined) adapters.push(adapter);
+      if (adapter !== undefined) adapters.push({ ...adapter, features: amix.adapters.get(base)?.features ?? [] });
     }
     // What has units comes first.
     adapters.sort((one, other) => Number(one.units.length === 0) - Number(other.units.length === 0));
