@@ -48,8 +48,8 @@ export class OrderedQueue<Ring extends MovableQueueDevice = MovableQueueDevice> 
     return this.ring.nextUsed;
   }
 
-  get resumeAt(): number {
-    return this.ring.resumeAt;
+  get base(): number {
+    return this.ring.base;
   }
 
   pop(): Chain | undefined {

@@ -125,8 +125,15 @@ export class PackedDevice implements MovableQueueDevice {
     return this._usedSlot | (this._usedLap === 0 ? 0 : wrapBit);
   }
 
-  get resumeAt(): number {
-    return movePlace(this.nextAvailable, -this._inFlightDescriptors, this.size);
+  get base(): number {
+    const available = movePlace(this.nextAvailable, -this._inFlightDescriptors, this.size);
+    return (available | (this.nextUsed << 16)) >>> 0;
+  }
+
+  /** Word `word` (0…3) of the descriptor in `slot` as it lies in the ring: for records of what was popped. */
+  descriptorWord(slot: number, word: number): number {
+    const value = this._words[this._start + 4 * slot + word];
+    return swapsPackedWords ? swap32(value) : value;
   }
 
   pop(): Chain | undefined {

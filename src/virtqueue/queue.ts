@@ -162,8 +162,11 @@ export interface QueueDevice {
 export interface MovableQueueDevice extends QueueDevice {
   /** Where the next pushed chain goes; as {@link QueueDevice.nextAvailable}. */
   readonly nextUsed: number;
-  /** Where to go on when the chains that are in flight are given back unserved: the last that were popped. */
-  readonly resumeAt: number;
+  /**
+   * Where to go on when the chains that are in flight are given back unserved (the last that were popped), as
+   * GET_VRING_BASE says it: split rings {@link QueueDevice.nextAvailable}, packed ones with `nextUsed` in the high half.
+   */
+  readonly base: number;
   /**
    * Takes the ring to be in other memory, or at another address, from here on; positions stay. Chains that are in flight
    * keep the memory that they were popped with.

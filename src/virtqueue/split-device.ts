@@ -146,7 +146,7 @@ export class SplitDevice implements MovableQueueDevice {
     return this._nextUsed;
   }
 
-  get resumeAt(): number {
+  get base(): number {
     return indexAdd(this._nextAvailable, -this._inFlight);
   }
 

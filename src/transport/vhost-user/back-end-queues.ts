@@ -1,11 +1,12 @@
 /** The memory and the queues of one connection: pieces of set-up are collected, complete queues are given to the runner. */
 import type { StructValue } from "../../bytes/index.js";
 import { ProtocolError } from "../../errors/index.js";
-import { isQueueSize } from "../../virtqueue/index.js";
-import { hasFeature, ringFeatures } from "../features.js";
+import { isPackedQueueSize, isRingSize } from "../../virtqueue/index.js";
+import { hasFeature, ringFeatures, ringFormatOf } from "../features.js";
 import type { VhostUserBackEnd } from "./back-end.js";
 import { inflightRegionSize } from "./inflight.js";
 import { closeMappings, type MappedMemory, MemoryTable, maxMemorySlots, type TableChange } from "./memory-table.js";
+import { packedInflightRegionSize } from "./packed-inflight.js";
 import {
   type inflightDescription,
   noDescriptorBit,
@@ -21,7 +22,6 @@ type VringState = StructValue<typeof vringState>;
 
 /** Mappings that were replaced and may still be used; more than so many are not waited for. */
 const maxDropped = 32;
-const wordMask = 0xffff;
 
 export class BackEndQueues {
   readonly #backEnd: VhostUserBackEnd;
@@ -109,12 +109,16 @@ export class BackEndQueues {
 
   setSize({ index, value }: VringState): void {
     const vring = this.#stopped(index, "SET_VRING_NUM");
-    if (!isQueueSize(value)) throw new ProtocolError("ring-size-invalid", { queue: index, detail: `size ${value}` });
+    const format = ringFormatOf(this.#features);
+    if (!isRingSize(format, value)) {
+      const code = format === "packed" ? "packed-ring-size-invalid" : "ring-size-invalid";
+      throw new ProtocolError(code, { queue: index, detail: `size ${value}` });
+    }
     vring.size = value;
   }
 
   setBase({ index, value }: VringState): void {
-    this.#stopped(index, "SET_VRING_BASE").base = value & wordMask;
+    this.#stopped(index, "SET_VRING_BASE").base = value;
   }
 
   setEndianness({ index, value }: VringState): void {
@@ -183,8 +187,9 @@ export class BackEndQueues {
 
   /** A new buffer; size 0 when the front end has no use for one. The descriptor is the caller's to close. */
   createInflight(queues: number, queueSize: number): { size: number; descriptor: number | undefined } {
-    if (queues === 0 || queues > this.count || !isQueueSize(queueSize)) return { size: 0, descriptor: undefined };
-    const size = queues * inflightRegionSize(queueSize);
+    if (queues === 0 || queues > this.count || !isPackedQueueSize(queueSize)) return { size: 0, descriptor: undefined };
+    // Some front ends ask before they say which format the rings have: there is room for either.
+    const size = queues * packedInflightRegionSize(queueSize);
     return { size, descriptor: this.#backEnd.system.createMemory(size) };
   }
 
@@ -192,8 +197,8 @@ export class BackEndQueues {
   setInflight(description: StructValue<typeof inflightDescription>, descriptor: number): void {
     const { queues, queueSize } = description;
     const detail = `${queues} queues of ${queueSize} in ${description.size} bytes at ${description.offset}`;
-    const needed = queues * inflightRegionSize(queueSize);
-    if (queues === 0 || queues > this.count || !isQueueSize(queueSize) || description.size < BigInt(needed)) {
+    const least = queues * inflightRegionSize(queueSize);
+    if (queues === 0 || queues > this.count || !isPackedQueueSize(queueSize) || description.size < BigInt(least)) {
       throw new ProtocolError("inflight-buffer-invalid", { detail });
     }
     if (description.offset > BigInt(Number.MAX_SAFE_INTEGER) || description.offset % 8n !== 0n) {
@@ -202,7 +207,9 @@ export class BackEndQueues {
     if (this.#vrings.some((vring) => vring.running !== undefined)) {
       throw new ProtocolError("vring-running", { detail: "SET_INFLIGHT_FD" });
     }
-    const memory = this.#backEnd.system.map(descriptor, Number(description.offset), needed);
+    const most = queues * packedInflightRegionSize(queueSize);
+    const length = description.size < BigInt(most) ? Number(description.size) : most;
+    const memory = this.#backEnd.system.map(descriptor, Number(description.offset), length);
     this.#inflight?.memory.close();
     this.#inflight = { memory, queues, queueSize };
   }
@@ -310,8 +317,13 @@ export class BackEndQueues {
     if (this.#inflight === undefined) return undefined;
     const { memory, queues, queueSize } = this.#inflight;
     if (index >= queues || size > queueSize) return undefined;
-    const length = inflightRegionSize(queueSize);
+    const isPacked = ringFormatOf(this.#features) === "packed";
+    const length = isPacked ? packedInflightRegionSize(queueSize) : inflightRegionSize(queueSize);
     const start = index * length;
+    if (start + length > memory.bytes.length) {
+      const detail = `${memory.bytes.length} bytes for ${queues} queues of ${queueSize}`;
+      throw new ProtocolError("inflight-buffer-invalid", { queue: index, detail });
+    }
     return { bytes: memory.bytes.subarray(start, start + length), address: memory.address + start };
   }
 

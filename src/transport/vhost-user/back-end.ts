@@ -65,11 +65,11 @@ export class VhostUserBackEnd {
   #session: BackEndSession | undefined;
 
   constructor(options: BackEndOptions) {
-    const { NOTIFY_ON_EMPTY, INDIRECT_DESC, EVENT_IDX, VERSION_1 } = ringFeatures;
+    const { NOTIFY_ON_EMPTY, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED } = ringFeatures;
     this.device = options.device;
     this.runner = options.runner;
     this.system = options.system;
-    const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, INDIRECT_DESC, EVENT_IDX, VERSION_1);
+    const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED);
     this.features = options.device.features | ring;
     const f = ProtocolFeature;
     const always = featureSet(

@@ -205,7 +205,7 @@ class LoopRing implements RunningRing, PaceMaker {
   async stop(): Promise<number> {
     await this.pause();
     // Buffers that the device type keeps for later go back to the driver: they were the last to be popped.
-    const base = (this.queue.nextAvailable - this.queue.inFlight) & 0xffff;
+    const { base } = this.queue;
     this.queue.giveBack?.();
     this.#end();
     return base;

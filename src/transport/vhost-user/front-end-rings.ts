@@ -2,8 +2,8 @@
 import { type Endianness, hostEndianness } from "../../bytes/index.js";
 import { UnsupportedError } from "../../errors/index.js";
 import type { GuestMemory } from "../../memory/index.js";
-import type { RingAddresses } from "../../virtqueue/index.js";
-import { featureSet } from "../features.js";
+import { firstPlace, type RingAddresses } from "../../virtqueue/index.js";
+import { featureSet, ringFormatOf } from "../features.js";
 import type { SharedFile } from "./front-end.js";
 import { type FrontEndChannel, type FrontEndSystem, numberBytes } from "./front-end-channel.js";
 import {
@@ -42,6 +42,7 @@ export class FrontEndRings {
   #onCall: (index: number) => void = () => {};
   #isShared = false;
   #isRunning = false;
+  #isPacked = false;
   #inflight: { descriptor: number; description: Uint8Array } | undefined;
 
   constructor(
@@ -79,12 +80,18 @@ export class FrontEndRings {
   /** Gives the back end everything and starts it. */
   start(features: bigint, onCall: (index: number) => void): void {
     this.#onCall = onCall;
+    this.#isPacked = ringFormatOf(features) === "packed";
     for (const ring of this.#rings.values()) this.#openEvents(ring);
     this.#setUp(features);
   }
 
-  /** The same on a new connection: rings stand where they were, and both sides look at them. */
+  /**
+   * The same on a new connection: rings stand where they were, and both sides look at them.
+   * @throws UnsupportedError for packed rings without a record of what is in flight: they do not say where they stand.
+   */
   restart(system: FrontEndSystem, features: bigint): void {
+    if (this.#isPacked && this.#inflight === undefined)
+      throw new UnsupportedError("packed rings can go on with another back end only with INFLIGHT_SHMFD");
     this.#system = system;
     this.#isShared = false;
     this.#setUp(features);
@@ -146,7 +153,7 @@ export class FrontEndRings {
     const channel = this.#channel;
     const { index, size, addresses, kick, call } = ring;
     channel.tell(FrontEndRequest.SetVringSize, state(index, size));
-    channel.tell(FrontEndRequest.SetVringBase, state(index, this.#usedIndex(ring)));
+    channel.tell(FrontEndRequest.SetVringBase, state(index, this.#base(ring)));
     if (this.#isLegacy && this.#endianness !== hostEndianness) {
       channel.tell(FrontEndRequest.SetVringEndianness, state(index, this.#endianness === "big" ? 1 : 0));
     }
@@ -225,7 +232,9 @@ export class FrontEndRings {
     this.#inflight = undefined;
   }
 
-  #usedIndex({ addresses }: Ring): number {
+  /** A packed ring starts at its first place; later its record of what is in flight knows where it stands. */
+  #base({ addresses }: Ring): number {
+    if (this.#isPacked) return (firstPlace | (firstPlace << 16)) >>> 0;
     const region = this.#memory.findRange(addresses.used, 4);
     const little = this.#isLegacy ? this.#endianness === "little" : true;
     return region?.view.getUint16(addresses.used - region.base + 2, little) ?? 0;

@@ -62,6 +62,14 @@ export class PacedRing implements DeviceRing {
     return this.#ring.nextAvailable;
   }
 
+  get nextUsed(): number {
+    return this.#ring.nextUsed;
+  }
+
+  get base(): number {
+    return this.#ring.base;
+  }
+
   pop(): Chain | undefined {
     const found = this.#next;
     if (found !== undefined) {

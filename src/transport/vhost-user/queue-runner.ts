@@ -26,7 +26,10 @@ export interface RingSetup extends RingPlace {
   readonly features: bigint;
   /** Byte order of the ring and of what lies in its buffers. */
   readonly endianness: Endianness;
-  /** Position in the available ring to go on at. Does not count when there is a record of what is in flight. */
+  /**
+   * Where to go on: what SET_VRING_BASE said. Split rings: the available index; packed ones: the place of the next available
+   * descriptor, and in the high half that of the next used one. Does not count when there is a record of what is in flight.
+   */
   readonly base: number;
   /** Event descriptor that the front end signals; undefined: look at the ring again and again. */
   readonly kick: number | undefined;

@@ -1,17 +1,26 @@
 /** A device ring that writes down what is in flight, and serves first what an earlier server left. */
 import type { ViolationCode } from "../../errors/index.js";
 import type { GuestMemory } from "../../memory/index.js";
-import type { Chain, QueueDevice, RingAddresses, SplitDevice } from "../../virtqueue/index.js";
+import {
+  type Chain,
+  type MovableQueueDevice,
+  OrderedQueue,
+  type RingAddresses,
+  type SplitDevice,
+} from "../../virtqueue/index.js";
 import type { InflightRecord } from "./inflight.js";
 
 /** A queue of a vhost-user device: besides serving it, it can be moved and let go. */
-export interface DeviceRing extends QueueDevice {
-  /** As {@link SplitDevice.move}. */
-  move(memory: GuestMemory, addresses: RingAddresses): void;
-  /** As {@link SplitDevice.abandon}. */
-  abandon(): void;
+export interface DeviceRing extends MovableQueueDevice {
   /** Takes what is in flight out of the record: it goes back to the driver unserved. */
   giveBack?(): void;
+}
+
+/** IN_ORDER: answers wait for those before them. */
+export class OrderedRing extends OrderedQueue<DeviceRing> implements DeviceRing {
+  giveBack(): void {
+    this.ring.giveBack?.();
+  }
 }
 
 export class TrackedQueue implements DeviceRing {
@@ -43,6 +52,14 @@ export class TrackedQueue implements DeviceRing {
   /** Where the next server starts without a record: before what was not served again yet. */
   get nextAvailable(): number {
     return (this.#ring.nextAvailable - this.#again.length) & 0xffff;
+  }
+
+  get nextUsed(): number {
+    return this.#ring.nextUsed;
+  }
+
+  get base(): number {
+    return (this.#ring.base - this.#again.length) & 0xffff;
   }
 
   pop(): Chain | undefined {

@@ -18,6 +18,7 @@ export class Vring {
   /** 0 until it is set. */
   size = 0;
   place: UserRingAddresses | undefined;
+  /** What SET_VRING_BASE said, or where the ring stopped. */
   base = 0;
   endianness: Endianness = hostEndianness;
   kick: number | undefined;
