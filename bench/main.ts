@@ -1,4 +1,5 @@
 /** The benchmarks of README's table, for `ringside bench`. Each prints its lines; none is a test. */
+import { benchAmix } from "./amix.js";
 import { benchBlk } from "./blk.js";
 import { benchDiscovery } from "./discovery.js";
 import { benchFaces } from "./faces.js";
@@ -22,6 +23,7 @@ export const benchmarks: readonly Benchmark[] = [
   { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
   { name: "storport", title: "the Storport face: SRBs a second, notifications a request", run: benchStorport },
   { name: "scripts", title: "53C710: SCRIPTS instructions, READ(10) beside virtio-scsi, targets", run: benchScripts },
+  { name: "amix", title: "the Amix stack on an A4091: commands, interrupts, register accesses", run: benchAmix },
   { name: "discovery", title: "memory of a disk, time to find 1, 8 and 64", run: benchDiscovery },
   {
     name: "faces",

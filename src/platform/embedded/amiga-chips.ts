@@ -26,11 +26,6 @@ export class AmigaChips {
     this.pieces = description === undefined ? [] : [chipPiece(description), ...this.#scsiPieces(description)];
   }
 
-  /** The A3000's SCSI, once there is a bus behind it. */
-  get scsi(): A3000Scsi | undefined {
-    return this.#scsi;
-  }
-
   /** Puts units behind the A3000's SCSI. @throws RangeError when the board has none, or it has units already */
   plugScsi(bus: ScsiBus): A3000Scsi {
     if (this.#description?.onboardScsi !== true) throw new RangeError("the board has no SCSI of its own");

@@ -68,6 +68,8 @@ export class EmbeddedMachine implements Machine {
   readonly memory: GuestMemory;
   readonly dma: DmaMemory;
   readonly interrupts: InterruptController;
+  /** The A3000's own SCSI, once it has units. */
+  onboardScsi: A3000Scsi | undefined;
   readonly #options: EmbeddedOptions;
   readonly #bridges: ReturnType<typeof makeHostBridges>;
   readonly #bay: MmioBay;
@@ -157,14 +159,10 @@ export class EmbeddedMachine implements Machine {
     return this.#zorro.plugA4091(bus, options);
   }
 
-  /** The A3000's own SCSI, once it has units. */
-  get onboardScsi(): A3000Scsi | undefined {
-    return this.#amiga.scsi;
-  }
-
   /** Puts units behind the A3000's own SCSI. @throws RangeError when the board has none, or it has units already. */
   plugOnboardScsi(bus: ScsiBus): A3000Scsi {
-    return this.#amiga.plugScsi(bus);
+    this.onboardScsi = this.#amiga.plugScsi(bus);
+    return this.onboardScsi;
   }
 
   /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
