@@ -7,6 +7,8 @@ export interface ExploreLimits {
   readonly entries?: number;
   /** Bytes of each file. Default 256 KiB: a file of holes has no end worth waiting for. */
   readonly bytes?: number;
+  /** Told what was refused. */
+  readonly onRefusal?: (error: FileSystemError) => void;
 }
 
 /** What was found. */
@@ -21,7 +23,7 @@ export interface Explored {
  * Lists directories, follows links and reads files. A `FileSystemError` is an answer; everything else is passed on.
  */
 export async function exploreFiles(fileSystem: FileSystem, limits: ExploreLimits = {}): Promise<Explored> {
-  const { entries: mostEntries = 3000, bytes: mostBytes = 256 * 1024 } = limits;
+  const { entries: mostEntries = 3000, bytes: mostBytes = 256 * 1024, onRefusal } = limits;
   let [entries, bytes, refused] = [0, 0, 0];
   const attempt = async (act: () => Promise<void>) => {
     try {
@@ -29,6 +31,7 @@ export async function exploreFiles(fileSystem: FileSystem, limits: ExploreLimits
     } catch (error) {
       if (!(error instanceof FileSystemError)) throw error;
       refused++;
+      onRefusal?.(error);
     }
   };
   const paths = [""];

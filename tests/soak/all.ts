@@ -1,6 +1,7 @@
 import { blockRequests } from "./block-requests.js";
 import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
+import { filesystems } from "./filesystems.js";
 import { registers } from "./registers.js";
 import { restlessRings, restlessRingsBlk, rings, ringsBlk } from "./rings.js";
 import { scriptsTools, scriptsTurns } from "./scripts.js";
@@ -27,4 +28,5 @@ export const soaks: readonly Soak[] = [
   scriptsTools,
   scriptsTurns,
   storport,
+  filesystems,
 ];
