@@ -74,4 +74,10 @@ export const faces: Readonly<Record<string, Face>> = {
     ownMachine: async () => (await import("./amix-machine.js")).amixMachine,
     load: async () => (await import("./face-amix.js")).driveAmix,
   },
+  amigaos: {
+    ...{ machine: "pegasos2", device: "scsi", bus: "pci", mostImages: Number.POSITIVE_INFINITY },
+    ...{ readsFiles: true, printsMessages: true, tolerated: [] },
+    lacks: (board) => (board.endianness === "big" ? undefined : "big-endian processor"),
+    load: async () => (await import("./face-amigaos.js")).driveAmigaos,
+  },
 };

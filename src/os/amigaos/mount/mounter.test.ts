@@ -152,6 +152,27 @@ test("a name that is taken gets a number; denounced nodes go and their names are
   assert.equal((await mounter.announce(device, 0)).nodes[0].name, "DH0");
 });
 
+test("names are given in the order of announcements, whichever unit is read first", async () => {
+  const boot = new Uint8Array(512);
+  new DataView(boot.buffer).setUint32(0, 0x444f5301);
+  let release = () => {};
+  const slow = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const disks = [buildRdb(spec), boot];
+  const mounter = new Mounter(async (_device, unit) => {
+    if (unit === 0) await slow;
+    return { ...blockReaderOf(disks[unit], 512, rdbBlocks), close: async () => {} };
+  });
+  const both = [mounter.announce(device, 0), mounter.announce(device, 1)];
+  setImmediate(release);
+  await Promise.all(both);
+  assert.deepEqual(
+    mounter.nodes.map(({ name, unit }) => `${name} ${unit}`),
+    ["DH1 1", "DH0 0", "Work 0"],
+  );
+});
+
 test("B5: a unit that is announced twice, or while it is read, is opened once and has its nodes once", async () => {
   const { mounter, counts } = mounterOf([[buildRdb(spec), rdbBlocks]]);
   const [one, two] = await Promise.all([mounter.announce(device, 0), mounter.announce(device, 0)]);

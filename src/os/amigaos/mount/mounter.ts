@@ -33,6 +33,8 @@ export class Mounter {
   readonly #announced = new Map<string, Promise<MountedUnit>>();
   readonly #mounted = new Map<string, MountedUnit>();
   readonly #names = new Set<string>();
+  /** The unit that was announced last: names are given in the order of announcements. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(open: OpenUnit) {
     this.#open = open;
@@ -65,10 +67,11 @@ export class Mounter {
     const key = keyOf(device, unit);
     let answer = this.#announced.get(key);
     if (answer === undefined) {
-      answer = this.#mount(device, unit).then((mounted) => {
+      answer = this.#mount(device, unit, this.#last).then((mounted) => {
         this.#mounted.set(key, mounted);
         return mounted;
       });
+      this.#last = answer;
       this.#announced.set(key, answer);
     }
     return answer;
@@ -88,29 +91,29 @@ export class Mounter {
     return nodes;
   }
 
-  async #mount(device: string, unit: number): Promise<MountedUnit> {
+  async #mount(device: string, unit: number, before: Promise<unknown>): Promise<MountedUnit> {
     try {
       const reader = await this.#open(device, unit);
+      let read: UnitContent;
       try {
-        return await this.#read(device, unit, reader);
+        read = await readUnit(device, unit, reader);
       } finally {
         await reader.close();
       }
+      await before;
+      return this.#name(read);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return { device, unit, nodes: [], table: undefined, notes: [`it cannot be read: ${why}`] };
     }
   }
 
-  async #read(device: string, unit: number, reader: BlockReader): Promise<MountedUnit> {
-    const table = await readPartitions(reader);
-    const source: NodeSource = { device, unit, blockSize: reader.blockSize, blocks: reader.blocks };
+  #name({ source, table, firstBlock }: UnitContent): MountedUnit {
+    const { device, unit } = source;
     const notes = [...table.notes];
     const found = nodesOfTable(source, table);
-    if (table.scheme === "none" && reader.blocks > 0) {
-      const bare = nodeOfBareDisk(source, await reader.readBlocks(0, 1), this.#freeName());
-      if (bare !== undefined) found.push(bare);
-    }
+    const bare = firstBlock && nodeOfBareDisk(source, firstBlock, this.#freeName());
+    if (bare !== undefined) found.push(bare);
     const nodes: DosNode[] = [];
     for (const node of found) {
       const name = this.#uniqueName(node.name);
@@ -140,6 +143,21 @@ export class Mounter {
     }
     return undefined;
   }
+}
+
+/** What was read of a unit. */
+interface UnitContent {
+  readonly source: NodeSource;
+  readonly table: PartitionTable;
+  /** Of a disk without a table. */
+  readonly firstBlock: Uint8Array | undefined;
+}
+
+async function readUnit(device: string, unit: number, reader: BlockReader): Promise<UnitContent> {
+  const { blockSize, blocks } = reader;
+  const table = await readPartitions(reader);
+  const firstBlock = table.scheme === "none" && blocks > 0 ? await reader.readBlocks(0, 1) : undefined;
+  return { source: { device, unit, blockSize, blocks }, table, firstBlock };
 }
 
 function keyOf(device: string, unit: number): string {
