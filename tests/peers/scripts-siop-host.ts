@@ -1,6 +1,6 @@
 /**
- * a4091.device's side of its script (siop_script.ss, another project's: RINGSIDE_GOLDENS names a folder that has it), as
- * the reference describes it: one table a command, vectors, residues, recovery.
+ * The host's side of a4091.device's script (siop_script.ss) and of NetBSD's older one (osiop.ss): one table a command,
+ * vectors, residues, recovery. Both are other projects': RINGSIDE_GOLDENS names a folder that has them.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,18 +9,33 @@ import { assemble, describeStop, dialects, Reg, wordsToBytes } from "../../src/n
 import { hostId, makeRig, type Rig, type RigOptions, scriptAt, setUp, tableAt } from "../../src/ncr53c710/rig.test.js";
 
 const folder = process.env["RINGSIDE_GOLDENS"];
-const file = "siop_script.ss";
-const found =
-  folder === undefined
-    ? undefined
-    : readdirSync(folder, { recursive: true, encoding: "utf8" }).find((path) => basename(path) === file);
+const paths = folder === undefined ? [] : readdirSync(folder, { recursive: true, encoding: "utf8" });
 
-/** Why the script's tests are skipped; false when it is there. */
-export const siopSkip = found === undefined ? `no ${file}: RINGSIDE_GOLDENS names no folder that has it` : false;
+/** One of the two scripts: where its table has what. */
+export interface SiopScript {
+  readonly file: string;
+  /** Bytes of a table's first entry, the device: the others follow. */
+  readonly deviceSize: number;
+  /** Pieces of data that a table holds. */
+  readonly slots: number;
+}
+
+/** The script of a4091.device. */
+export const siop: SiopScript = { file: "siop_script.ss", deviceSize: 4, slots: 9 };
+/** NetBSD's. */
+export const osiop: SiopScript = { file: "osiop.ss", deviceSize: 8, slots: 17 };
+
+function pathOf({ file }: SiopScript): string | undefined {
+  return paths.find((path) => basename(path) === file);
+}
+
+/** Why a script's tests are skipped; false when it is there. */
+export function siopSkip(script: SiopScript): string | false {
+  return pathOf(script) === undefined ? `no ${script.file}: RINGSIDE_GOLDENS names no folder that has it` : false;
+}
 
 /** Where data is unless a command says otherwise. */
 export const dataAt = 0x4000;
-const slots = 9;
 const tableSize = 0x200;
 
 /** Count and address of a piece of memory. */
@@ -48,6 +63,7 @@ export class SiopHost {
   readonly rig: Rig;
   /** Vectors and causes as they came. */
   readonly log: string[] = [];
+  readonly #script: SiopScript;
   readonly #entries: ReadonlyMap<string, number>;
   /** Commands that left the bus, by target. */
   readonly #away = new Map<number, SiopCommand>();
@@ -55,9 +71,10 @@ export class SiopHost {
   readonly #transfer = new Map<number, number>();
   #current: SiopCommand | undefined;
 
-  constructor(options: RigOptions) {
+  constructor(options: RigOptions, script: SiopScript = siop) {
     this.rig = makeRig(options);
-    const source = readFileSync(join(folder ?? "", found ?? ""), "latin1");
+    this.#script = script;
+    const source = readFileSync(join(folder ?? "", pathOf(script) ?? ""), "latin1");
     const { program } = assemble(source, { dialect: dialects.ncr53cxxx });
     assert.ok(program !== undefined);
     this.rig.memory.write(scriptAt, wordsToBytes(program.words));
@@ -82,18 +99,21 @@ export class SiopHost {
     rig.memory.write(place, Uint8Array.of(0xc0 | lun, 1, 3, 1, 25, 8));
     rig.memory.write(place + 0x10, cdb);
     const entries = [
-      [4, negotiates ? 6 : 1, place],
-      [12, cdb.length, place + 0x10],
-      [20, 1, place + 0x20],
-      [28, 1, place + 0x21],
-      [36, 1, place + 0x22],
-      [44, 1, place + 0x23],
-      [52, 3, place + 0x26],
+      [negotiates ? 6 : 1, place],
+      [cdb.length, place + 0x10],
+      [1, place + 0x20],
+      [1, place + 0x21],
+      [1, place + 0x22],
+      [1, place + 0x23],
+      [3, place + 0x26],
     ];
-    for (const [offset, count, address] of entries) rig.entry(at + offset, count, address);
+    for (const [index, [count, address]] of entries.entries()) {
+      rig.entry(at + this.#script.deviceSize + 8 * index, count, address);
+    }
     this.#fill(at, pieces);
     this.#current = command;
     this.#useTable(command);
+    rig.chip.window.write32(Reg.TEMP, 0);
     return this.#go("scripts");
   }
 
@@ -130,10 +150,15 @@ export class SiopHost {
   }
 
   #fill(at: number, pieces: readonly Piece[]): void {
-    for (let slot = 0; slot < slots; slot++) {
+    for (let slot = 0; slot < this.#script.slots; slot++) {
       const [count, address] = pieces[slot] ?? [0, 0];
-      this.rig.entry(at + 60 + 8 * slot, count, address);
+      this.rig.entry(at + this.#dataOffset(slot), count, address);
     }
+  }
+
+  /** Where a table has a piece of data: behind the device and seven more entries. */
+  #dataOffset(slot: number): number {
+    return this.#script.deviceSize + 8 * (7 + slot);
   }
 
   #go(entry: string): SiopEnd {
@@ -178,14 +203,32 @@ export class SiopHost {
   #keepRest(dsp: number, count: number, address: number): void {
     const { rig } = this;
     const { isWrite = false, table = 0 } = this.#current ?? assert.fail("a mismatch without a command");
-    const at = table * tableSize;
     const first = (dsp - 8 - this.#at(isWrite ? "dataout" : "datain")) / 16;
-    const rest: Piece[] = [[count, address]];
-    for (let slot = first + 1; slot < slots; slot++) {
-      const entry = tableAt + at + 60 + 8 * slot;
-      rest.push([rig.view.getUint32(entry), rig.view.getUint32(entry + 4)]);
+    this.#fill(table * tableSize, [[count, address], ...this.#piecesFrom(first + 1)]);
+    // What TEMP says is in the table now.
+    rig.chip.window.write32(Reg.TEMP, 0);
+  }
+
+  /** A target that leaves between two pieces was called from behind the first of them: TEMP says which. */
+  #keepNext(): void {
+    const { rig } = this;
+    const { isWrite = false, table = 0 } = this.#current ?? assert.fail("nobody had the bus");
+    const temp = rig.long(Reg.TEMP);
+    rig.chip.window.write32(Reg.TEMP, 0);
+    if (temp !== 0) {
+      const next = (temp - this.#at(isWrite ? "dataout" : "datain")) / 16;
+      this.#fill(table * tableSize, this.#piecesFrom(next));
     }
-    this.#fill(at, rest);
+  }
+
+  #piecesFrom(first: number): Piece[] {
+    const { view } = this.rig;
+    const pieces: Piece[] = [];
+    for (let slot = first; slot < this.#script.slots; slot++) {
+      const entry = tableAt + (this.#current?.table ?? 0) * tableSize + this.#dataOffset(slot);
+      pieces.push([view.getUint32(entry), view.getUint32(entry + 4)]);
+    }
+    return pieces;
   }
 
   #vector(vector: number): SiopEnd | undefined {
@@ -196,6 +239,7 @@ export class SiopHost {
         return rig.memory.read(0x3020 + table * 0x40, 1)[0];
       case 0xff01:
       case 0xff02:
+        this.#keepNext();
         this.#away.set(target, this.#current ?? assert.fail("nobody had the bus"));
         return "away";
       case 0xff03: {

@@ -8,8 +8,9 @@ import { Reg, type TargetOptions } from "../../src/ncr53c710/index.js";
 import { tableAt } from "../../src/ncr53c710/rig.test.js";
 import { cdb, Disk } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
-import { dataAt, type Piece, SiopHost, siopSkip as skip } from "./scripts-siop-host.js";
+import { dataAt, osiop, type Piece, SiopHost, type SiopScript, siop, siopSkip } from "./scripts-siop-host.js";
 
+const skip = siopSkip(siop);
 const length = 2048;
 const halves: readonly Piece[] = [
   [length / 2, dataAt],
@@ -17,6 +18,17 @@ const halves: readonly Piece[] = [
 ];
 const sense = { cdb: Uint8Array.of(3, 0, 0, 0, 18, 0), pieces: [[18, dataAt]] } as const;
 const pattern = new Uint8Array(length).map((_, index) => index * 3);
+
+/** Halves of 2 KiB there and back, with these events on the way. */
+function writesAndReads(script: SiopScript, target: TargetOptions, expected: readonly string[]): void {
+  const host = new SiopHost({ target }, script);
+  host.rig.memory.write(dataAt, pattern);
+  assert.equal(host.run({ cdb: cdb.write10(3, 4), isWrite: true, pieces: halves }), 0);
+  host.rig.memory.write(dataAt, new Uint8Array(length));
+  assert.equal(host.run({ cdb: cdb.read10(3, 4), pieces: halves }), 0);
+  assert.deepEqual(host.rig.memory.read(dataAt, length), pattern);
+  for (const event of expected) assert.ok(host.log.includes(event), `${event} in ${host.log.join(" ")}`);
+}
 
 for (const [name, target, expected] of [
   ["a target that stays on the bus, SDTR answered", {}, ["ff0b", "ff00"]],
@@ -29,16 +41,31 @@ for (const [name, target, expected] of [
     ["mismatch", "ff02", "ff03"],
   ],
 ] as const satisfies readonly (readonly [string, TargetOptions, readonly string[]])[]) {
-  test(`check 24: a4091.device's script writes and reads with ${name}`, { skip }, () => {
-    const host = new SiopHost({ target });
-    host.rig.memory.write(dataAt, pattern);
-    assert.equal(host.run({ cdb: cdb.write10(3, 4), isWrite: true, pieces: halves }), 0);
-    host.rig.memory.write(dataAt, new Uint8Array(length));
-    assert.equal(host.run({ cdb: cdb.read10(3, 4), pieces: halves }), 0);
-    assert.deepEqual(host.rig.memory.read(dataAt, length), pattern);
-    for (const event of expected) assert.ok(host.log.includes(event), `${event} in ${host.log.join(" ")}`);
-  });
+  test(`check 24: a4091.device's script writes and reads with ${name}`, { skip }, () =>
+    writesAndReads(siop, target, expected),
+  );
+  test(`osiop.ss writes and reads with ${name}`, { skip: siopSkip(osiop) }, () =>
+    writesAndReads(osiop, target, expected),
+  );
 }
+test("osiop.ss: seventeen slots of odd sizes with disconnections every 77 bytes keep every byte", {
+  skip: siopSkip(osiop),
+}, () => {
+  const host = new SiopHost({ target: { disconnectEvery: 77 } }, osiop);
+  const pieces = Array.from({ length: 17 }, (_, slot): Piece => {
+    const size = slot === 16 ? length - 16 * 119 : 119;
+    return [size, dataAt + slot * 0x100 + (slot % 5)];
+  });
+  const scatter = (bytes: Uint8Array) => {
+    let from = 0;
+    for (const [size, at] of pieces) host.rig.memory.write(at, bytes.subarray(from, (from += size)));
+  };
+  scatter(pattern);
+  assert.equal(host.run({ cdb: cdb.write10(3, 4), isWrite: true, pieces }), 0);
+  scatter(new Uint8Array(length));
+  assert.equal(host.run({ cdb: cdb.read10(3, 4), pieces }), 0);
+  assert.deepEqual(Uint8Array.from(pieces.flatMap(([size, at]) => [...host.rig.memory.read(at, size)])), pattern);
+});
 
 for (const disconnectEvery of [undefined, 300, 77]) {
   const how = disconnectEvery === undefined ? "in one go" : `with disconnections every ${disconnectEvery} bytes`;

@@ -240,7 +240,7 @@ test("a bus reset at any phase frees the bus, drops the command and is known by 
   }
 });
 
-test("SEL is told only when it is enabled: a target comes back while SCRIPTS stand still", () => {
+test("check 15: SEL is told only when it is enabled: a target comes back while SCRIPTS stand still", () => {
   for (const [enabled, istat] of [
     [0x10, 0x02],
     [0, 0],

@@ -101,7 +101,7 @@ test("SCNTL0.START: nobody answers within the time, and with CTEST7.STD never", 
   }
 });
 
-test("function complete is no interrupt while it is not enabled", () => {
+test("check 15: function complete is no interrupt while it is not enabled", () => {
   const rig = makeRig();
   rig.write(Reg.SDID, 0x40);
   rig.write(Reg.SCNTL0, 0xfc);

@@ -118,7 +118,7 @@ export class RegisterAccess {
   writeFromScripts(number: number, value: number): void {
     if (number === Reg.SFBR) this.#chip.file.bytes[number] = value;
     else if (number < registerFileSize) {
-      this.write(number, value);
+      if (!readOnly.has(number)) this.#write(number, value);
       if (number === Reg.DSP + 3) this.addressWritten();
     }
   }
