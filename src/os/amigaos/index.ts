@@ -3,6 +3,7 @@ export * from "./device/amiga-unit.js";
 export * from "./device/behaviour.js";
 export * from "./device/command-entry.js";
 export * from "./device/controller-io.js";
+export * from "./device/defects.js";
 export * from "./device/scsi-device.js";
 export * from "./device/slot-transfer.js";
 export * from "./device/unit.js";

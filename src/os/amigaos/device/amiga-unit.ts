@@ -46,6 +46,22 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
+/** What a task finds when it starts. */
+interface StartMessage {
+  unit: AmigaUnit | undefined;
+  running: Running | undefined;
+}
+
+/** The message of a driver that kept it where the next start puts its own. */
+const sharedMessage: StartMessage = { unit: undefined, running: undefined };
+
+/** CreateTask: the new task gets the processor after whoever made it let go of it. */
+async function startTask(message: StartMessage): Promise<void> {
+  for (let turn = 0; turn < 16; turn++) await Promise.resolve();
+  const { unit, running } = message;
+  if (unit !== undefined && running !== undefined) await unit.runTask(running);
+}
+
 const taskPriority = 5;
 /** Bytes of the memory for answers. */
 const scratchBytes = 4 * execPageSize;
@@ -135,7 +151,12 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
       this.#running = running;
       this.#io.addUnit(this);
       this.workers++;
-      running.ended = this.#run(running);
+      const message = this.profile.behaviour.startMessage === "own" ? { unit: this, running } : sharedMessage;
+      message.unit = this;
+      message.running = running;
+      running.ended = startTask(message).catch((error: unknown) => {
+        this.device.debug(`${task.name} ended: ${error instanceof Error ? error.message : String(error)}`);
+      });
     } catch (error) {
       this.memory.free(scratch);
       throw error;
@@ -204,9 +225,9 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
     this.#running?.task.signal(this.#running.interrupt);
   }
 
-  async waitForInterrupt(): Promise<void> {
+  waitForInterrupt(): Promise<number> {
     const { task, interrupt } = this.#mustRun();
-    await task.wait(interrupt);
+    return task.wait(interrupt);
   }
 
   transferEnded(slot: PipelineSlot): void {
@@ -243,7 +264,7 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
   }
 
   /** The task: completions first, then everything on the port, then one notification. */
-  async #run(running: Running): Promise<void> {
+  async runTask(running: Running): Promise<void> {
     const { task, port, interrupt, slotFree } = running;
     const signals = (port.signal | interrupt | slotFree | ctrlCSignal) >>> 0;
     for (;;) {

@@ -59,7 +59,13 @@ export interface DeviceBehaviour {
   /** A device that broke a rule of the ring. */
   readonly brokenRing: "requests-fail" | "requests-wait";
 
+  /** A kept completion is there when its waiter wakes, or written down later. */
+  readonly stash: "before-waking" | "late";
+
   // Units
+
+  /** What a unit's task is started with is its own, or one message for all, which the next start overwrites. */
+  readonly startMessage: "own" | "shared";
 
   /** The pipelined path repeats what a unit attention stopped, or does not. */
   readonly pipelinedRetry: "attention" | "none";
@@ -106,6 +112,8 @@ export const rightDeviceBehaviour: DeviceBehaviour = {
   residualOrder: "device",
   counting: "exact",
   brokenRing: "requests-fail",
+  stash: "before-waking",
+  startMessage: "own",
   pipelinedRetry: "attention",
   synchronousRetry: "attention",
   shutdown: "waits",
@@ -117,10 +125,19 @@ export const rightDeviceBehaviour: DeviceBehaviour = {
   scan: "report-luns",
 };
 
-/** Version 1.5. */
-export const strictDeviceBehaviour: DeviceBehaviour = {
+/** As right as the queue machinery of version 1.5 can be: it has no task management, no events, and waits in its task. */
+export const ownDeviceBehaviour: DeviceBehaviour = {
   ...rightDeviceBehaviour,
   machinery: "own",
+  abort: "queued-only",
+  slowCommands: "in-turn",
+  events: "ignored",
+  scan: "inquiry-64",
+};
+
+/** Version 1.5. */
+export const strictDeviceBehaviour: DeviceBehaviour = {
+  ...ownDeviceBehaviour,
   capabilities: "last-unchecked",
   commandBits: "both-or-none",
   upperBar: "left",
@@ -137,8 +154,4 @@ export const strictDeviceBehaviour: DeviceBehaviour = {
   synchronousRetry: "any-check-condition",
   shutdown: "at-once",
   heldAtClose: "left",
-  abort: "queued-only",
-  slowCommands: "in-turn",
-  events: "ignored",
-  scan: "inquiry-64",
 };

@@ -195,9 +195,16 @@ export class OwnIo implements ControllerIo {
       slot.inFlight = false;
       unit.transferEnded(slot);
     } else if (unit.waitsFor === slot && this.#behaviour.harvestedSynchronous === "kept") {
-      this.#stash.set(unit, slot);
+      if (this.#behaviour.stash === "before-waking") this.#stash.set(unit, slot);
+      else void this.#stashLater(slot);
       unit.signalInterrupt();
     }
+  }
+
+  /** Another task runs before the lock is taken again, and this is written. */
+  async #stashLater(slot: PipelineSlot): Promise<void> {
+    for (let turn = 0; turn < 8; turn++) await Promise.resolve();
+    this.#stash.set(slot.unit, slot);
   }
 
   /** A completion that the synchronous path of another request met. */

@@ -6,7 +6,7 @@ export interface SlotOwner {
   waitsFor: PipelineSlot | undefined;
   /** From the interrupt: there may be completions. */
   signalInterrupt(): void;
-  waitForInterrupt(): Promise<void>;
+  waitForInterrupt(): Promise<unknown>;
   /** A transfer of its pipelined path came back (or never will: `slot.scsi.outcome` is `failed`). */
   transferEnded(slot: PipelineSlot): void;
   /** The controller was reset: the requests of its slots are gone, there are new ones. */
