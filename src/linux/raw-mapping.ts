@@ -9,7 +9,6 @@ const adviseCall = libcFunction("int madvise(uintptr_t, size_t, int)");
 const copyCall = libcFunction("void memcpy(uintptr_t, uintptr_t, size_t)");
 
 const readable = 1;
-const writable = 2;
 const mapShared = 1;
 const mapFailed = 0xffff_ffff_ffff_ffffn;
 const populateRead = 22;
@@ -21,10 +20,9 @@ export class RawMapping {
   readonly size: number;
   readonly #pages: Uint8Array;
 
-  /** @param size bytes. @param isWritable needs a descriptor that is open for writing. @throws SystemCallError */
-  constructor(descriptor: number, size: number, isWritable: boolean) {
-    const protection = isWritable ? readable | writable : readable;
-    const address: bigint = mapCall()(null, size, protection, mapShared, descriptor, 0);
+  /** For reading only: writing to it ends the process. @param size bytes. @throws SystemCallError */
+  constructor(descriptor: number, size: number) {
+    const address: bigint = mapCall()(null, size, readable, mapShared, descriptor, 0);
     if (address === mapFailed) throw systemCallError("mmap", `${size} bytes`);
     this.address = Number(address);
     this.size = size;

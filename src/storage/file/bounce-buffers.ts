@@ -10,7 +10,7 @@ const scratchSize = 4096;
 
 export class BounceBuffers {
   #scratch: NativeBuffer | undefined;
-  readonly #buffers: { readonly address: number; readonly pages: PageViews }[] = [];
+  readonly #buffers: { readonly memory: NativeBuffer; readonly address: number; readonly pages: PageViews }[] = [];
   readonly #free: number[] = [];
 
   /** Memory whose content does not count. */
@@ -25,11 +25,19 @@ export class BounceBuffers {
     if (free !== undefined) return free;
     if (this.#buffers.length === count) return -1;
     const buffer = new NativeBuffer(bounceSize);
-    return this.#buffers.push({ address: Number(buffer.address), pages: new PageViews(buffer.bytes) }) - 1;
+    return (
+      this.#buffers.push({ memory: buffer, address: Number(buffer.address), pages: new PageViews(buffer.bytes) }) - 1
+    );
   }
 
   giveBack(buffer: number): void {
     this.#free.push(buffer);
+  }
+
+  /** Gives all memory back. Nothing is under way. */
+  close(): void {
+    this.#scratch?.close();
+    for (const { memory } of this.#buffers) memory.close();
   }
 
   addressOf(buffer: number): number {

@@ -3,6 +3,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { createMemoryFile, IoUring, libcFunction, SharedMapping } from "../../linux/index.js";
 import { MemoryRegion, Scatter } from "../../memory/index.js";
 import { seededRandom } from "../../testing/index.js";
@@ -205,4 +207,26 @@ test("direct I/O is refused in one line where there is none", () => {
     () => openImage("/proc/self/exe", { direct: true, readOnly: true, blockSize: 1, format: "raw", lock: false }),
     (error) => error instanceof ImageError && error.code === "no-direct" && !error.message.includes("\n"),
   );
+});
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+test("closing images gives their memory back", async () => {
+  const path = join(folder, "memory.img");
+  writeFileSync(path, new Uint8Array(1 << 20));
+  // Address space, in KiB.
+  const size = () => Number(/^VmSize:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
+  const round = async () => {
+    for (let count = 0; count < 40; count++) await openImage(path, { lanes: "threads", lock: false }).close();
+    // Views go with the garbage collector, and their addresses after it.
+    for (let turn = 0; turn < 3; turn++) {
+      collectGarbage();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  await round();
+  const before = size();
+  await round();
+  assert.ok(size() - before < 10 << 10, `${size() - before} KiB more after 40 images of half a MiB each`);
 });

@@ -10,7 +10,7 @@ import type { Answer, StoreError } from "../store.js";
 import { BounceBuffers, bounceSize } from "./bounce-buffers.js";
 import { hasAddresses, IoVectors } from "./io-vectors.js";
 import { type SlowLane, SlowOperation } from "./slow-lane.js";
-import { endedEarly, storeFailure } from "./store-failure.js";
+import { endedEarly, type StoreWork, storeFailure } from "./store-failure.js";
 import { ThreadLane } from "./thread-lane.js";
 import { UringLane } from "./uring-lane.js";
 
@@ -24,6 +24,9 @@ const depth = 256;
 const pageSize = 4096;
 /** Before an operation that the kernel could not take is tried again, in milliseconds. */
 const retryDelay = 1;
+
+/** What operations are called when they fail. */
+const workOf: Readonly<Record<SlowOperation, StoreWork>> = ["read", "write", "flush"];
 
 /** How lanes are opened. */
 export interface FileLanesOptions {
@@ -129,6 +132,8 @@ export class FileLanes {
   async close(): Promise<void> {
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     this.#lane.close();
+    this.#vectors.close();
+    this.#bounces.close();
   }
 
   /** Bytes read without waiting. */
@@ -209,7 +214,7 @@ export class FileLanes {
     if (scatter !== undefined) {
       if (scatter.byteLength < length) {
         // The driver was reset meanwhile: its memory is not ours any more, and nobody waits for the answer.
-        this.#end(slot, storeFailure(operation === SlowOperation.Read ? "read" : "write", this.#path, "ECANCELED"));
+        this.#end(slot, storeFailure(workOf[operation], this.#path, "ECANCELED"));
         return;
       }
       if (bounce < 0) vectors = this.#vectors.fill(slot, scatter, length, done);
@@ -232,7 +237,7 @@ export class FileLanes {
       setTimeout(() => this.#begin(slot, request), retryDelay);
       return;
     }
-    const doing = operation === SlowOperation.Read ? "read" : "write";
+    const doing = workOf[operation];
     if (result < 0) {
       const at = scatter === undefined ? undefined : position + request.done;
       this.#end(slot, this.#failure(doing, -result, at));
@@ -274,7 +279,7 @@ export class FileLanes {
     if (this.#underWay === 0) this.#whenIdle?.();
   }
 
-  #failure(doing: "read" | "write", code: number, position?: number): StoreError {
+  #failure(doing: StoreWork, code: number, position?: number): StoreError {
     const name = Object.entries(this.#errors).find(([, value]) => value === code)?.[0] ?? `error ${code}`;
     return storeFailure(doing, this.#path, name, position);
   }

@@ -17,7 +17,7 @@ export interface FileStoreOptions {
   isReadOnly: boolean;
   /** The way for work that can be done without holding others up. The store closes it. Default none. */
   lanes?: FileLanes | undefined;
-  /** The way for what is in memory already. The store closes it. Default none. */
+  /** The way for reads of what is in memory already. The store closes it. Default none. */
   mapped?: MappedPages | undefined;
 }
 
@@ -85,7 +85,6 @@ export class FileStore implements Store {
   write(position: number, source: Scatter, length: number): Answer {
     this.#checkWritable();
     checkRange(this.byteLength, position, length, source);
-    if (this.#mapped?.write(position, source, length)) return undefined;
     if (this.#lanes?.takes(source, length)) return this.#lanes.write(position, source, length);
     if (isFragmented(source, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
@@ -241,7 +240,7 @@ export class FileStore implements Store {
   }
 
   #failure(error: unknown): StoreError {
-    return storeFailure("write", this.description, errorName(error), undefined, error);
+    return storeFailure("flush", this.description, errorName(error), undefined, error);
   }
 
   #checkWritable(): void {

@@ -24,6 +24,11 @@ export class IoVectors {
     this.#address = Number(this.#buffer.address);
   }
 
+  /** Gives the table's memory back. Nothing is under way. */
+  close(): void {
+    this.#buffer.close();
+  }
+
   /** Where a slot lies, for the kernel. */
   addressOf(slot: number): number {
     return this.#address + slot * maxPieces * vectorSize;

@@ -1,11 +1,12 @@
 /**
- * The mapped lane: a file's bytes copied between its mapping and guest memory, without a system call, where the page
- * cache is known to have them. What is known is a quarter of a second old at most: a page that was reclaimed meanwhile
- * costs a fault that waits for the medium, no more.
+ * The mapped lane: small reads copied from a mapping of the file to guest memory, without a system call, where the page
+ * cache is known to have them. Writes never go this way: the first one to a clean page costs a fault that is dearer than
+ * a system call, and the kernel's write-back makes pages clean again. What is known is a quarter of a second old at most:
+ * a page that was reclaimed meanwhile costs a fault that waits for the medium, no more.
  *
- * Touching a page that is gone (the file was made shorter, the medium failed, there is no space for a hole) would end
- * the process by SIGBUS; the mapping is guarded (see linux/bus-error-guard), and when the guard has counted a page the
- * request is carried out by system calls instead, which give the error, and the mapping is not used again.
+ * Touching a page that is gone (the file was made shorter, the medium failed) would end the process by SIGBUS; the
+ * mapping is guarded (see linux/bus-error-guard), and when the guard has counted a page the request is carried out by
+ * system calls instead, which give the error, and the mapping is not used again.
  */
 import { fstatSync } from "node:fs";
 import { copyMemory, type GuardedRange, guardMemory, RawMapping, SystemCallError } from "../../linux/index.js";
@@ -16,13 +17,8 @@ import { hasAddresses } from "./io-vectors.js";
 const chunkSize = 2 << 20;
 /** How long it is believed, in milliseconds. */
 const interval = 250;
-/** A copy of more would hold the loop for too long. */
-const largest = 4 << 20;
-/**
- * The first write to a page that is on the medium costs a fault (about 3 µs a page, measured; a system call does a large
- * write for 0.5 µs a page), the next ones almost nothing: small writes gain, large ones mostly lose.
- */
-const largestWrite = 8192;
+/** Above this a system call copies as fast or faster (measured: even between 32 and 64 KiB). */
+const largest = 32 << 10;
 /** Above this the chunks' table is not worth its memory. */
 const largestFile = 2 ** 43;
 
@@ -31,26 +27,24 @@ export class MappedPages {
   readonly #byteLength: number;
   readonly #mapping: RawMapping;
   readonly #guard: GuardedRange;
-  readonly #isWritable: boolean;
   /** When a chunk was looked at last; 0 for never. */
   readonly #seen: Float64Array;
   readonly #isResident: Uint8Array;
   #sizeSeen = 0;
   #isOpen = true;
 
-  private constructor(fd: number, mapping: RawMapping, guard: GuardedRange, isWritable: boolean) {
+  private constructor(fd: number, mapping: RawMapping, guard: GuardedRange) {
     this.#fd = fd;
     this.#byteLength = mapping.size;
     this.#mapping = mapping;
     this.#guard = guard;
-    this.#isWritable = isWritable;
     const chunks = Math.ceil(mapping.size / chunkSize);
     this.#seen = new Float64Array(chunks);
     this.#isResident = new Uint8Array(chunks);
   }
 
   /**
-   * Maps an open file. @returns undefined where its memory cannot be guarded, or nobody would say what is resident: then
+   * Maps an open file. @param isWritable the descriptor is open for writing too. @returns undefined where its memory cannot be guarded, or nobody would say what is resident: then
    * system calls are the way.
    */
   static open(fd: number, byteLength: number, isWritable: boolean): MappedPages | undefined {
@@ -58,13 +52,13 @@ export class MappedPages {
     if (byteLength > largestFile || (!isWritable && uid !== process.geteuid?.())) return undefined;
     let mapping: RawMapping;
     try {
-      mapping = new RawMapping(fd, byteLength, isWritable);
+      mapping = new RawMapping(fd, byteLength);
     } catch (error) {
       if (error instanceof SystemCallError) return undefined;
       throw error;
     }
     const guard = guardMemory(mapping.address, Math.ceil(byteLength / 4096) * 4096);
-    if (guard !== undefined) return new MappedPages(fd, mapping, guard, isWritable);
+    if (guard !== undefined) return new MappedPages(fd, mapping, guard);
     mapping.close();
     return undefined;
   }
@@ -78,21 +72,6 @@ export class MappedPages {
       const step = Math.min(target.lengths[index], left);
       copyMemory(target.regions[index].nativeAddress + target.offsets[index], from, step);
       from += step;
-      left -= step;
-    }
-    return this.#isIntact();
-  }
-
-  /** Writes, likewise. */
-  write(position: number, source: Scatter, length: number): boolean {
-    if (!this.#isWritable || length > largestWrite || !this.#has(position, length) || !hasAddresses(source, length))
-      return false;
-    let to = this.#mapping.address + position;
-    let left = length;
-    for (let index = source.first; left > 0; index++) {
-      const step = Math.min(source.lengths[index], left);
-      copyMemory(to, source.regions[index].nativeAddress + source.offsets[index], step);
-      to += step;
       left -= step;
     }
     return this.#isIntact();

@@ -30,7 +30,7 @@ export interface OpenImageOptions {
    */
   lanes?: boolean | SlowLane["name"];
   /**
-   * Copy what the page cache has from and to a mapping of the file: faster than system calls for small requests. Only
+   * Copy what the page cache has from a mapping of the file: faster than system calls for small reads. Only
    * on x86-64 Linux, where a mapping can be guarded against a file that becomes shorter; elsewhere, and with `direct`, it
    * changes nothing. Default false.
    */

@@ -2,10 +2,11 @@
 import { StoreError } from "../store.js";
 
 /** What was being done. */
-export type StoreWork = "read" | "write";
+export type StoreWork = "read" | "write" | "flush";
 
 /**
- * @param name `ENOSPC` and the like. @param position the byte at which it failed, when that is known.
+ * @param name `ENOSPC` and the like. @param position the byte at which it failed, when that is known: a system that
+ * cannot write out what it had taken does not say where.
  * @param cause the error that told.
  */
 export function storeFailure(
@@ -19,7 +20,7 @@ export function storeFailure(
   const message = `cannot ${doing} ${path}${position === undefined ? "" : ` at byte ${position}`} (${name})`;
   if (name === "ENOSPC" || name === "EDQUOT" || name === "EFBIG") return new StoreError("no-space", message, options);
   if (name === "EROFS" || name === "EPERM") return new StoreError("read-only", message, options);
-  return new StoreError(doing, message, options);
+  return new StoreError(doing === "flush" ? "write" : doing, message, options);
 }
 
 /** The file ends where it did not end when it was opened. */
