@@ -14,6 +14,8 @@ export interface KillPlan {
   readonly queues: 1 | 2;
   readonly kills: number;
   readonly seed: number;
+  /** The guest's rings are packed. */
+  readonly packed?: boolean;
   /** Another QEMU than the one on PATH. */
   readonly qemu?: string | undefined;
   /** `ringside serve` as users start it, not the tests' back end. It takes no notice of the fields below. */
@@ -71,7 +73,7 @@ export async function killAgainAndAgain(folder: string, plan: KillPlan): Promise
     files: { "writer.pl": numberedWriter },
     devices: [
       ...["-chardev", `socket,id=c,path=${socket},reconnect=1`],
-      ...["-device", `vhost-user-${kind}-pci,chardev=c,${queueOption}`],
+      ...["-device", `vhost-user-${kind}-pci,chardev=c,${queueOption}${plan.packed === true ? ",packed=on" : ""}`],
     ],
     processors: queues,
     timeout: 60_000 + kills * 5000,

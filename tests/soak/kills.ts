@@ -1,5 +1,5 @@
 /**
- * `node dist/tests/soak/kills.js [--kills N] [--seed N] [--kind blk|scsi] [--queues N] [--qemu PATH] [--serve]`: kills a
+ * `node dist/tests/soak/kills.js [--kills N] [--seed N] [--kind blk|scsi] [--queues N] [--packed] [--qemu PATH] [--serve]`: kills a
  * back end, or `ringside serve`, that often (default 200) while a Linux guest writes; every boot of the guest sees 25 of
  * the kills. Prints seeds; exit status 1 when something acknowledged was lost.
  */
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     kind: { type: "string", default: "blk" },
     queues: { type: "string", default: "1" },
     qemu: { type: "string" },
+    packed: { type: "boolean", default: false },
     serve: { type: "boolean", default: false },
   },
 });
@@ -30,7 +31,8 @@ try {
   let writes = 0;
   for (let left = Number(values.kills), seed = Number(values.seed); left > 0; left -= killsPerBoot, seed += queues) {
     const kills = Math.min(left, killsPerBoot);
-    const report = await killAgainAndAgain(folder, { kind, queues, kills, seed, qemu, servesByCommand: values.serve });
+    const { packed, serve: servesByCommand } = values;
+    const report = await killAgainAndAgain(folder, { kind, queues, kills, seed, qemu, packed, servesByCommand });
     writes += report.writes;
     process.stdout.write(`seed ${seed}: ${kills} kills, ${report.writes} writes, nothing lost\n`);
   }
