@@ -134,7 +134,8 @@ export const Phase = {
 /** Registers of 32 bits. */
 export const longRegisters = ["DSA", "TEMP", "DNAD", "DSP", "DSPS", "SCRATCH", "ADDER"] as const;
 
-const readOnly = new Set([
+/** Registers that a host cannot write; SCRIPTS may write SFBR. */
+export const readOnlyRegisters: readonly (keyof typeof Reg)[] = [
   "SFBR",
   "SIDL",
   "SBDL",
@@ -146,13 +147,15 @@ const readOnly = new Set([
   "CTEST2",
   "CTEST3",
   "ADDER",
-]);
+];
 
 /** The register file as a big-endian host sees it. */
 export const hostRegisters: RegisterTable = Object.fromEntries(
   Object.entries(Reg).map(([name, number]) => {
     const isLong = (longRegisters as readonly string[]).includes(name);
-    const access = readOnly.has(name) ? ("read" as const) : ("read-write" as const);
+    const access = (readOnlyRegisters as readonly string[]).includes(name)
+      ? ("read" as const)
+      : ("read-write" as const);
     // DBC has three bytes; as a host sees them they follow DCMD.
     if (name === "DBC") return [name, { offset: 0x25, width: 2, access }];
     return [name, { offset: isLong ? number : hostOffset(number), width: isLong ? 4 : 1, access }];

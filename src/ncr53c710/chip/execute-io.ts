@@ -1,9 +1,7 @@
 /** SELECT, RESELECT, WAIT, DISCONNECT, SET, CLEAR. */
-import { Reg, Scntl0, Scntl1, Sstat0, Sstat1 } from "../registers.js";
+import { Dcntl, Istat, Reg, Scntl0, Scntl1, Sstat0, Sstat1 } from "../registers.js";
 import { IoOpcode, SelectBits, SetBits, signed24 } from "../scripts/instruction-set.js";
 import { Outcome, type ScriptsEngine } from "./engine.js";
-
-const sigp = 0x20;
 
 /** The id that a one-hot byte names: its highest bit, or undefined when there is none. */
 export function idOf(oneHot: number): number | undefined {
@@ -103,7 +101,7 @@ export function answerReselection(engine: ScriptsEngine): boolean {
 function showIds(engine: ScriptsEngine, bits: number): void {
   const { file } = engine.context;
   file.bytes[Reg.LCRC] = bits;
-  if ((file.bytes[Reg.DCNTL] & 1) === 0) file.bytes[Reg.SFBR] = bits;
+  if ((file.bytes[Reg.DCNTL] & Dcntl.Com) === 0) file.bytes[Reg.SFBR] = bits;
 }
 
 function waitReselect(engine: ScriptsEngine, command: number): number {
@@ -113,7 +111,7 @@ function waitReselect(engine: ScriptsEngine, command: number): number {
     return Outcome.Done;
   }
   if (port.wasSelected) return takeAlternate(engine, command);
-  if ((file.bytes[Reg.ISTAT] & sigp) !== 0) return takeAlternate(engine, command);
+  if ((file.bytes[Reg.ISTAT] & Istat.Sigp) !== 0) return takeAlternate(engine, command);
   return Outcome.Wait;
 }
 
@@ -148,7 +146,7 @@ function waitSelect(engine: ScriptsEngine, command: number): number {
     return Outcome.Done;
   }
   if (port.wasReselected || answerReselection(engine)) return takeAlternate(engine, command);
-  if ((file.bytes[Reg.ISTAT] & sigp) !== 0) return takeAlternate(engine, command);
+  if ((file.bytes[Reg.ISTAT] & Istat.Sigp) !== 0) return takeAlternate(engine, command);
   return Outcome.Wait;
 }
 

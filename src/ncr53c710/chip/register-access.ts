@@ -9,7 +9,9 @@ import {
   Dcntl,
   Dstat,
   Istat,
+  longRegisters,
   Reg,
+  readOnlyRegisters,
   registerFileSize,
   Scntl0,
   Scntl1,
@@ -29,11 +31,13 @@ const writable: Readonly<Record<number, number>> = {
   [Reg.DFIFO]: 0x7f,
 };
 
-/** Registers that a host cannot write. */
-const readOnly: ReadonlySet<number> = new Set([
-  ...[Reg.SFBR, Reg.SIDL, Reg.SBDL, Reg.DSTAT, Reg.SSTAT0, Reg.SSTAT1, Reg.SSTAT2, Reg.CTEST1, Reg.CTEST2, Reg.CTEST3],
-  ...[Reg.ADDER, Reg.ADDER + 1, Reg.ADDER + 2, Reg.ADDER + 3],
-]);
+/** Numbers of all bytes of the registers that a host cannot write. */
+const readOnly: ReadonlySet<number> = new Set(
+  readOnlyRegisters.flatMap((name) => {
+    const bytes = (longRegisters as readonly string[]).includes(name) ? 4 : 1;
+    return Array.from({ length: bytes }, (_, byte) => Reg[name] + byte);
+  }),
+);
 
 const sscf = 0x03;
 /** SSTAT2.SDP */
