@@ -377,6 +377,12 @@ export class BusSequencer {
   }
 
   #targetLeft(): void {
+    const { chip } = this.#parts;
+    if (this.#isReselection(chip.stoppedBehind() - 8)) {
+      this.#yield();
+      this.#next();
+      return;
+    }
     const request = this.current;
     if (this.#killing === "under-way") {
       this.#killed(false);
@@ -396,13 +402,18 @@ export class BusSequencer {
     this.counters.phaseMismatches++;
     const { chip, script } = this.#parts;
     const at = chip.stoppedBehind() - 8;
+    if (this.#isReselection(at)) {
+      this.#yield();
+      this.#fault("reselect-identify", "another phase");
+      return;
+    }
     const request = this.current;
     if (this.#killing === "under-way") {
       this.#killed(false);
       return;
     }
     if (request === undefined) {
-      this.#fault("reselect-identify");
+      this.#fault("phase-order");
       return;
     }
     const { chain } = request;
@@ -435,13 +446,18 @@ export class BusSequencer {
   /** What came is wrong: the target is told so, and the command cannot succeed. */
   #parityError(): void {
     const { chip, script } = this.#parts;
-    const request = this.current;
-    if (request === undefined || this.#killing === "under-way") {
+    const at = chip.stoppedBehind() - 8;
+    if (this.#isReselection(at)) {
+      this.#yield();
       this.#fault("reselect-identify", "a parity error");
       return;
     }
+    const request = this.current;
+    if (request === undefined || this.#killing === "under-way") {
+      this.#fault("phase-order", "a parity error");
+      return;
+    }
     const { chain } = request;
-    const at = chip.stoppedBehind() - 8;
     const index = chain.indexOf(at);
     const remaining = index < 0 ? 0 : chip.remaining();
     if (index >= 0 && !chain.stoppedAt(index, remaining)) {
@@ -533,11 +549,22 @@ export class BusSequencer {
 
   // Reselection
 
-  #back(vector: number): void {
-    const { chip, script, hostId, refresh } = this.#parts;
+  /** Whether an instruction is among those that find out who came back. */
+  #isReselection(at: number): boolean {
+    const { script } = this.#parts;
+    return at >= script.entries.wait && at < script.end;
+  }
+
+  /** Somebody came back while a target was to be selected: that has to wait. */
+  #yield(): void {
     const pending = this.current;
     if (pending !== undefined) this.#putBack(pending);
     if (this.#killing === "under-way") this.#killing = "due";
+  }
+
+  #back(vector: number): void {
+    const { chip, script, hostId, refresh } = this.#parts;
+    this.#yield();
     this.state = "connected";
     const bits = chip.reselectionIds() & ~(1 << hostId);
     if (bits === 0 || (bits & (bits - 1)) !== 0) {

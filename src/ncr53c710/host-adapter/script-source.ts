@@ -70,7 +70,11 @@ start:
   JUMP REL(switch), WHEN NOT MSG_OUT
 greet:
   MOVE FROM t_messages, WHEN MSG_OUT
-  JUMP REL(switch), WHEN NOT CMD
+  JUMP REL(command), WHEN CMD
+  JUMP REL(switch), IF NOT MSG_OUT
+; Still messages: their parity was wrong, and the target wants all of them again.
+  SET ATN
+  JUMP REL(greet)
 command:
   MOVE FROM t_cdb, WHEN CMD
 
