@@ -14,13 +14,16 @@ export type FileSystemErrorCode =
   /** A link that leads to another volume. */
   | "other-volume";
 
-/** Why a path or an image cannot be read. The message is one line for people. */
+/** What a name or a link text from a disk could do to a terminal or a log. */
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Why a path or an image cannot be read. The message is one line for people, whatever names are in it. */
 export class FileSystemError extends Error {
   override readonly name = "FileSystemError";
   readonly code: FileSystemErrorCode;
 
   constructor(code: FileSystemErrorCode, message: string) {
-    super(message);
+    super(message.replace(unprintable, "?"));
     this.code = code;
   }
 }

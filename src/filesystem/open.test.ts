@@ -46,3 +46,11 @@ test("a disk without any of them is refused; one that is recognised and damaged 
   new DataView(damaged.buffer).setUint32(8192 + 48, 3);
   await assert.rejects(open(damaged), is("damaged"));
 });
+
+test("names from a disk cannot break the line that tells of them", async () => {
+  const fileSystem = await openFileSystem(blockReaderOf(makeUfsVolume({ root }), 512));
+  await assert.rejects(
+    fileSystem.stat("a\nb\u001b[2J\u202e"),
+    /^FileSystemError: \/a\?b\?\[2J\?: there is no such file$/,
+  );
+});

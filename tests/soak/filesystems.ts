@@ -144,7 +144,7 @@ async function damage(kind: Kind, made: Uint8Array, round: Round): Promise<void>
     round.count(`${kind.name}: ${error.code}`);
     isDamaged ||= error.code === "damaged";
     // Names are the disk's; a line is a line.
-    if (/\n./.test(error.message)) throw new Error(`more than a line: ${error.message}`);
+    if (/\p{Cc}/u.test(error.message)) throw new Error(`more than a line: ${error.message}`);
   };
   try {
     const fileSystem = await openFileSystem(reader);

@@ -90,10 +90,12 @@ export class UfsFileSystem implements FileSystem {
     if (size === 0 || size > longestLink) throw ufsDamaged(`the link ${path} has ${size} bytes`);
     const { longestInlineLink } = this.geometry;
     const isInline = longestInlineLink > 0 ? size < Math.min(longestInlineLink, ufsInlineBytes + 1) : blocks === 0;
-    if (isInline && size <= ufsInlineBytes) return ufsText(inline.subarray(0, size));
-    let text = new Uint8Array(0);
-    // A link text lies in one block.
-    for await (const piece of ufsContent(this.#volume, this.geometry, link, path)) text = piece.slice();
+    let text = inline.subarray(0, size);
+    if (!isInline || size > ufsInlineBytes) {
+      // A text that long lies in one block.
+      for await (const piece of ufsContent(this.#volume, this.geometry, link, path)) text = piece.slice();
+    }
+    if (text.includes(0)) throw ufsDamaged(`the link ${path} leads to no possible name`);
     return ufsText(text);
   }
 
