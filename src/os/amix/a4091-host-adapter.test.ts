@@ -59,6 +59,9 @@ test("5.6: a disk that takes its time is waited for, by interrupt", async () => 
   const answer = await sendThrough(rig, { unit }, read10(77, 1), 512);
   assert.equal(answer.okay, true);
   assert.deepEqual(answer.data, patterned().subarray(77 * 512, 78 * 512));
+  const [adapter] = rig.adapters.values();
+  assert.ok(adapter.counters.disconnections > 0 && adapter.counters.reselections > 0, "it left the bus meanwhile");
+  assert.equal(adapter.agreement(unit)?.offset, 8, "and synchronous transfers were agreed on");
   await rig.close();
 });
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { ScsiStatus } from "../../scsi/index.js";
+import { Disk, ScsiBus, ScsiStatus } from "../../scsi/index.js";
+import { MemoryStore } from "../../storage/index.js";
 import { SlowStore } from "../../testing/index.js";
 import { amixRig, patterned, type RigSpec, sendThrough, storeWith } from "./amix-rig.test.js";
 import { seedScript, seedScriptLength } from "./index.js";
@@ -121,15 +122,20 @@ test("5.6 weak point: `reading` is not looked at: a READ moves data into memory 
   await rig.close();
 });
 
-test("5.6 weak point: IDENTIFY names LUN 0 whatever the CDB says", async () => {
-  const rig = await strictRig();
-  const { kernel, machine } = rig;
-  await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
-  const seen = machine.memory.read(0x0700_1000, 0x400);
-  assert.ok(kernel.profile.a4091 === "seed");
-  assert.ok(seen.includes(0x80), "IDENTIFY without permission to disconnect");
-  const lun1 = await sendThrough(rig, { unit: 6 }, Uint8Array.of(0x12, 0x20, 0, 0, 36, 0), 36);
-  assert.notEqual(lun1.data[0], 0x7f, "a target without LUN 1 would say so");
+test("5.6 weak point: IDENTIFY names LUN 0 whatever the CDB says, and lets no target leave the bus", async () => {
+  const bus = new ScsiBus();
+  for (const lun of [0, 1]) {
+    bus.attach(6, lun, new Disk(new MemoryStore(64 * 512 * (lun + 1)), { powerOnAttention: false }));
+  }
+  const rig = await strictRig({ boards: [{ bus, target: { disconnect: "always" } }] });
+  const capacity = (lun: number) => {
+    return sendThrough(rig, { unit: 6 }, Uint8Array.of(0x25, lun << 5, 0, 0, 0, 0, 0, 0, 0, 0), 8);
+  };
+  const first = await capacity(0);
+  assert.deepEqual([first.okay, new DataView(first.data.buffer).getUint32(0)], [true, 63]);
+  await capacity(1);
+  const seen = rig.events.filter(({ source }) => source.startsWith("target 6")).map(({ source }) => source);
+  assert.deepEqual([...new Set(seen)], ["target 6 lun 0"]);
   await rig.close();
 });
 

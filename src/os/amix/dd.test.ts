@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FailingStore, failRange } from "../../testing/index.js";
 import { type AmixRig, amixRig, diskBlocks, patterned, type RigSpec, request, storeWith } from "./amix-rig.test.js";
-import { amixProfiles, type Buf, DdIoctl, Errno, wholeDiskBlocks } from "./index.js";
+import { amixProfiles, type Buf, DdIoctl, DdUnit, Errno, wholeDiskBlocks } from "./index.js";
 
 const whole = { card: 0, unit: 6, slice: 0 };
 /** The repaired block driver on the seed's adapter driver. */
@@ -200,6 +200,19 @@ test("5.7: a transfer that is no whole number of blocks is cut in strict and ref
   extended.kernel.disks.strategy(refused.buf);
   assert.deepEqual([(await refused.done).error, refused.buf.resid], [true, 1000]);
   await extended.close();
+});
+
+test("5.7: 65536 blocks are 0 in a 16-bit count: sent as that in strict, refused in extended", async () => {
+  const bcount = 0x1_0000 * 512;
+  const unit = new DdUnit(0, 6, () => {});
+  const place = { ...whole, block: 0, addr: 0, write: false, error: false, resid: 0, done: () => {} };
+  unit.buildTransfer({ ...place, bcount }, 0);
+  assert.deepEqual([unit.command.cdb[7], unit.command.cdb[8], unit.command.nbyte], [0, 0, bcount]);
+  const rig = await laterRig();
+  let error: boolean | undefined;
+  rig.kernel.disks.strategy({ ...place, bcount, done: (buf) => (error = buf.error) });
+  assert.equal(error, true);
+  await rig.close();
 });
 
 test("5.7: ioctl knows two commands", async () => {

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { buildRdb } from "../../testing/rdb-builder.js";
+import { buildRdb, sealRdbBlock } from "../../testing/rdb-builder.js";
 import { amixRig, patterned, request, storeWith } from "./amix-rig.test.js";
 import { Errno, findSlice, type SlicePlace } from "./index.js";
 
@@ -70,8 +70,13 @@ test("check 30, 5.8: slice n is the n-th entry of the list whatever its type, in
     { name: "BOOT", dosType: 0x554e_4900, lowCylinder: 20, highCylinder: 29 },
   ];
   const label = buildRdb({ rdbBlock: 2, cylinders: 32, partitions });
-  // The partitions' own geometry is wrong, and not what counts.
+  // The partitions' own geometry (surfaces, blocks in a track) is wrong, and not what counts.
   const view = new DataView(label.buffer);
+  for (const block of [3, 4, 5]) {
+    view.setUint32(block * 512 + 128 + 3 * 4, 7);
+    view.setUint32(block * 512 + 128 + 5 * 4, 11);
+    sealRdbBlock(view, block * 512);
+  }
   const { rig, found } = await openOn(diskWith(label), [1, 2, 3, 4, 0]);
   const cylinder = view.getUint32(2 * 512 + 144);
   assert.deepEqual(found, [
