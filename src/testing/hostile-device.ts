@@ -31,7 +31,17 @@ export interface HostileDeviceOptions extends Pick<QueueOptions, "size" | "addre
   hostility?: number;
 }
 
-export class HostileDevice {
+/** A device half that breaks rules. */
+export interface HostileRingDevice {
+  /** Takes the next chain, after the driver published it. @param room bytes that may be written. */
+  take(room: number): void;
+  /** Completes up to `count` chains in random order, and perhaps plays a trick. @returns the trick. */
+  step(count: number): string | undefined;
+  /** What the last step completed looks as if it was not. */
+  takeBack(): void;
+}
+
+export class HostileDevice implements HostileRingDevice {
   readonly #memory: GuestMemory;
   readonly #options: HostileDeviceOptions;
   readonly #random: SeededRandom;
@@ -41,6 +51,8 @@ export class HostileDevice {
   #completed: number[] = [];
   #nextAvailable: number;
   #nextUsed: number;
+  /** The used index before the last step. */
+  #before = 0;
 
   constructor(memory: GuestMemory, options: HostileDeviceOptions) {
     this.#memory = memory;
@@ -68,6 +80,7 @@ export class HostileDevice {
     const { size, addresses, hostility = 0.1 } = this.#options;
     const random = this.#random;
     const trick = random.chance(hostility) ? hostileDeviceTricks[random.below(hostileDeviceTricks.length)] : undefined;
+    this.#before = this.#nextUsed;
     let added = 0;
     for (; added < count && this.#owned.length > 0; added++) {
       const [chain] = this.#owned.splice(random.below(this.#owned.length), 1);
@@ -91,6 +104,10 @@ export class HostileDevice {
     if (trick === "index-back") this.#nextUsed = indexAdd(this.#nextUsed, -1 - random.below(0x4000));
     this.#word(addresses.used + 2, this.#nextUsed);
     return trick;
+  }
+
+  takeBack(): void {
+    this.#word(this.#options.addresses.used + 2, this.#before);
   }
 
   #element(ahead: number, id: number, length: number): void {

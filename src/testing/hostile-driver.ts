@@ -2,16 +2,14 @@
  * A driver half that breaks the rules of split rings: it fills rings with chains that are mostly plausible and tricks
  * that are not. Structure-aware: each trick is one named way of being wrong, on an otherwise sound chain.
  */
-import { InternalError } from "../errors/index.js";
 import type { GuestMemory } from "../memory/index.js";
+import { availableRingSize, DescriptorFlag, descriptorSize, indexAdd, usedRingSize } from "../virtqueue/index.js";
 import {
-  availableRingSize,
-  DescriptorFlag,
-  descriptorSize,
-  indexAdd,
-  type QueueOptions,
-  usedRingSize,
-} from "../virtqueue/index.js";
+  HostileChains,
+  type HostileDriverOptions,
+  type HostileEntry,
+  type HostileRingDriver,
+} from "./hostile-chains.js";
 import type { HostileContent } from "./hostile-requests.js";
 import type { SeededRandom } from "./seeded-random.js";
 
@@ -46,51 +44,22 @@ export const hostileTricks = [
 /** The name of a trick. */
 export type HostileTrick = (typeof hostileTricks)[number];
 
-/** A range of guest memory. */
-export interface MemoryRange {
-  readonly address: number;
-  readonly size: number;
-}
-
-/** The ring to spoil, and how. */
-export interface HostileDriverOptions extends Pick<QueueOptions, "size" | "addresses" | "endianness" | "indirect"> {
-  random: SeededRandom;
-  startIndex?: number;
-  /** Where buffers and indirect tables go; used again from its start for each `publish`. May span touching regions. */
-  arena: MemoryRange;
-  /** Addresses where no memory is. */
-  outside: readonly number[];
-  /** A large range for chains of 2^32 bytes, 1 GiB or more; only its first page is written. Without it none are made. */
-  vast?: MemoryRange;
-  /** Probability that a chain is wrong. Default 0.2. */
-  hostility?: number;
-}
-
-/** A descriptor before it is written. */
-interface Entry {
-  address: number;
-  /** High word of the address when that is no safe integer. */
-  high?: number;
-  length: number;
-  flags: number;
-  next: number;
-}
-
 const { Next, Write, Indirect } = DescriptorFlag;
 
-export class HostileDriver {
+export class HostileDriver implements HostileRingDriver {
   readonly #memory: GuestMemory;
   readonly #options: HostileDriverOptions;
   readonly #random: SeededRandom;
   readonly #little: boolean;
+  readonly #chains: HostileChains;
   #index: number;
-  #bump = 0;
   #free: number[] = [];
 
   constructor(memory: GuestMemory, options: HostileDriverOptions) {
     this.#memory = memory;
     this.#options = options;
     this.#random = options.random;
+    this.#chains = new HostileChains(memory, options);
     this.#little = options.endianness === "little";
     this.#index = options.startIndex ?? 0;
   }
@@ -117,7 +86,7 @@ export class HostileDriver {
     const { size, addresses, hostility = 0.2 } = this.#options;
     const random = this.#random;
     const tricks: HostileTrick[] = [];
-    this.#bump = 0;
+    this.#chains.begin();
     this.#free = [];
     for (let descriptor = 0; descriptor < Math.min(size, 256); descriptor++) this.#free.push(descriptor);
     if (random.chance(0.5)) random.shuffle(this.#free);
@@ -144,15 +113,14 @@ export class HostileDriver {
   /** Builds one chain. Returns its head; undefined when there are no descriptors left. */
   #chain(content: HostileContent, trick: HostileTrick | undefined): number | undefined {
     const random = this.#random;
-    const entries = [...this.#readable(content.readable), ...this.#writable(content.writable)];
-    if (entries.length === 0) entries.push({ address: this.#take(16), length: 16, flags: Write, next: 0 });
-    if (trick !== undefined) this.#spoil(entries, trick);
+    const entries = this.#chains.entriesOf(content);
+    if (trick !== undefined) this.#chains.spoil(entries, trick);
     const negotiated = this.#options.indirect;
     const wantsTable = trick?.startsWith("indirect") === true || (negotiated && random.chance(0.5));
     return wantsTable ? this.#indirect(entries, trick) : this.#direct(entries, trick);
   }
 
-  #direct(entries: Entry[], trick: HostileTrick | undefined): number | undefined {
+  #direct(entries: HostileEntry[], trick: HostileTrick | undefined): number | undefined {
     if (this.#free.length < entries.length) return undefined;
     const places = this.#free.splice(0, entries.length);
     this.#link(entries, places, this.#options.size, trick);
@@ -161,7 +129,7 @@ export class HostileDriver {
     return places[0];
   }
 
-  #indirect(entries: Entry[], trick: HostileTrick | undefined): number | undefined {
+  #indirect(entries: HostileEntry[], trick: HostileTrick | undefined): number | undefined {
     const head = this.#free.shift();
     if (head === undefined) return undefined;
     const random = this.#random;
@@ -170,20 +138,25 @@ export class HostileDriver {
     const places = Array.from({ length: count }, (_, index) => index);
     if (random.chance(0.3)) places.splice(1, count, ...random.shuffle(places.slice(1)));
     this.#link(entries, places, count, trick);
-    const table = this.#take(count * descriptorSize, 16);
+    const table = this.#chains.take(count * descriptorSize, 16);
     for (const [index, entry] of entries.entries()) this.#write(table + places[index] * descriptorSize, entry);
-    const outer: Entry = { address: table, length: count * descriptorSize, flags: Indirect, next: random.below(4) };
+    const outer: HostileEntry = {
+      address: table,
+      length: count * descriptorSize,
+      flags: Indirect,
+      next: random.below(4),
+    };
     if (trick === "indirect-with-next") outer.flags |= Next;
     if (trick === "indirect-writable") outer.flags |= Write;
     if (trick === "indirect-odd-length") outer.length += 1 + random.below(15);
     if (trick === "indirect-empty") outer.length = 0;
-    if (trick === "indirect-outside") this.#misplace(outer);
+    if (trick === "indirect-outside") this.#chains.misplace(outer);
     this.#write(this.#options.addresses.descriptors + head * descriptorSize, outer);
     return head;
   }
 
   /** Connects entries at `places` of a table of `limit`. */
-  #link(entries: Entry[], places: readonly number[], limit: number, trick: HostileTrick | undefined): void {
+  #link(entries: HostileEntry[], places: readonly number[], limit: number, trick: HostileTrick | undefined): void {
     for (const [index, entry] of entries.entries()) {
       const isLast = index === entries.length - 1;
       entry.next = isLast ? this.#random.below(0x10000) : places[index + 1];
@@ -209,76 +182,7 @@ export class HostileDriver {
     }
   }
 
-  /** Spoils what the entries point to. */
-  #spoil(entries: Entry[], trick: HostileTrick): void {
-    const random = this.#random;
-    const any = entries[random.below(entries.length)];
-    const { arena, vast, addresses } = this.#options;
-    if (trick === "empty-descriptor") any.length = 0;
-    else if (trick === "address-in-gap") this.#misplace(any);
-    else if (trick === "past-region-end") {
-      any.address = arena.address + arena.size - random.below(64);
-      any.length = 65 + random.below(0x1_0000);
-    } else if (trick === "address-64-bit") any.high = 0x20_0000 + random.below(2 ** 32 - 0x20_0000);
-    else if (trick === "readable-last") entries.push({ address: this.#take(8), length: 8, flags: 0, next: 0 });
-    else if (trick === "over-the-rings") {
-      const parts = [addresses.descriptors, addresses.available, addresses.used];
-      any.address = parts[random.below(3)];
-    } else if (trick === "huge" && vast !== undefined) {
-      const flags = random.chance(0.5) ? Write : 0;
-      const pieces: Entry[] = [];
-      for (let bytes = 0; bytes < 2 ** 32; bytes += 2 ** 30) {
-        pieces.push({ address: vast.address + 16 * random.below(64), length: 2 ** 30 - 2048, flags, next: 0 });
-      }
-      if (random.chance(0.8)) pieces.push({ ...pieces[0], length: 8192 + random.below(4096) });
-      if (flags === Write) entries.push(...pieces);
-      else entries.splice(random.chance(0.5) ? 0 : 1, 0, ...pieces);
-    }
-  }
-
-  #misplace(entry: Entry): void {
-    const { outside } = this.#options;
-    entry.address = outside[this.#random.below(outside.length)];
-    entry.length = Math.max(entry.length - (entry.length % descriptorSize), descriptorSize);
-  }
-
-  #readable(bytes: Uint8Array): Entry[] {
-    return this.#split(bytes.length).map(({ at, length }) => {
-      const address = this.#take(length);
-      this.#memory.write(address, bytes.subarray(at, at + length));
-      return { address, length, flags: 0, next: 0 };
-    });
-  }
-
-  #writable(length: number): Entry[] {
-    return this.#split(length).map((piece) => {
-      return { address: this.#take(piece.length), length: piece.length, flags: Write, next: 0 };
-    });
-  }
-
-  /** Cuts `length` bytes into up to four pieces. */
-  #split(length: number): { at: number; length: number }[] {
-    const pieces: { at: number; length: number }[] = [];
-    for (let at = 0; at < length; ) {
-      const left = length - at;
-      const step = pieces.length === 3 || this.#random.chance(0.6) ? left : 1 + this.#random.below(left);
-      pieces.push({ at, length: step });
-      at += step;
-    }
-    return pieces;
-  }
-
-  /** Room in the arena, from its start again when it is full. */
-  #take(length: number, alignment = 1): number {
-    const { arena } = this.#options;
-    if (length > arena.size) throw new InternalError(`the arena is too small for ${length} bytes`);
-    const start = Math.ceil((arena.address + this.#bump) / alignment) * alignment - arena.address;
-    const at = start + length > arena.size ? 0 : start;
-    this.#bump = at + length;
-    return arena.address + at;
-  }
-
-  #write(at: number, entry: Entry): void {
+  #write(at: number, entry: HostileEntry): void {
     const view = new DataView(new ArrayBuffer(descriptorSize));
     const little = this.#little;
     const high = entry.high ?? Math.floor(entry.address / 2 ** 32);

@@ -48,7 +48,7 @@ const cases = [
 ] as const;
 
 for (const { kind, queues, missing, qemu } of cases) {
-  const name = `${kind}, ${queues} ${queues === 1 ? "queue" : "queues"}, QEMU ${qemu === undefined ? "7.2" : "10"}`;
+  const name = `${kind}, ${queues} queues, QEMU ${qemu === undefined ? "7.2" : "10"}`;
   test(`Linux with packed rings on ${name}`, missing === undefined ? {} : { skip: missing }, async () => {
     const image = join(folder, `${kind}-${queues}.img`);
     writeFileSync(image, "");

@@ -2,15 +2,28 @@
 import type { Endianness } from "../../src/bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../../src/errors/index.js";
 import type { GuestMemory } from "../../src/memory/index.js";
-import { GuardedMemory, HostileDriver, RestlessRegion, type SeededRandom } from "../../src/testing/index.js";
+import {
+  GuardedMemory,
+  HostileDriver,
+  type HostileDriverOptions,
+  HostilePackedDriver,
+  type HostileRingDriver,
+  RestlessRegion,
+  type SeededRandom,
+} from "../../src/testing/index.js";
 import { type DeviceHost, hasFeature } from "../../src/transport/index.js";
 import {
   compactLayout,
+  createQueueDevice,
+  isRingSize,
   layoutAt,
   legacyLayout,
+  packedLayout,
   type QueueDevice,
   type RingAddresses,
-  SplitDevice,
+  type RingFormat,
+  type RingLayout,
+  ringPlace,
 } from "../../src/virtqueue/index.js";
 import { blkSubject, type RingSubject, scsiSubject } from "./ring-subjects.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
@@ -24,22 +37,56 @@ const ringRoom = { address: 0x1_0000, size: 0x2_0000 };
 const arena = { address: 0x3_0000, size: 0x3_0000 };
 const outside = [0, 0xfff0, 0x6_0000, 0xffff_fff0, 0x1_ffff_ffff, 0x2_4000_0000, 2 ** 52];
 
-/** Violations that only rings of a driver can cause. */
+/** What hostile rings of a format are: one entry a format. */
+interface HostileFormat {
+  readonly format: RingFormat;
+  /** Before the names of its soaks. */
+  readonly prefix: string;
+  /** Rounds in the quick tier. */
+  readonly quickRounds: number;
+  /** Violations that only rings of this format can cause. */
+  readonly violations: readonly ViolationCode[];
+  /** Byte orders that such rings have. */
+  readonly orders: readonly Endianness[];
+  layout(random: SeededRandom, size: number): RingLayout;
+  /** A size that there can be, of a small ring. */
+  size(random: SeededRandom): number;
+  driver(memory: GuestMemory, options: HostileDriverOptions): HostileRingDriver;
+}
+
+const split: HostileFormat = {
+  format: "split",
+  prefix: "",
+  quickRounds: 10_000,
+  violations: ["ring-size-invalid", "avail-index-jump", "head-out-of-range", "next-out-of-range", "indirect-nested"],
+  orders: ["little", "big"],
+  layout: (random, size) => (random.chance(0.5) ? compactLayout(size) : legacyLayout(size)),
+  size: (random) => 2 ** random.below(9),
+  driver: (memory, options) => new HostileDriver(memory, options),
+};
+
+const packed: HostileFormat = {
+  format: "packed",
+  prefix: "packed-",
+  quickRounds: 4000,
+  violations: ["packed-ring-size-invalid", "ring-overrun", "chain-not-available"],
+  orders: ["little"],
+  layout: (_random, size) => packedLayout(size),
+  size: (random) => 1 + random.below(2 ** random.below(9)),
+  driver: (memory, options) => new HostilePackedDriver(memory, options),
+};
+
+/** Violations that rings of any format can cause. */
 const ringViolations: readonly ViolationCode[] = [
   "address-outside-memory",
   "ring-outside-memory",
   "ring-misaligned",
-  "ring-size-invalid",
-  "avail-index-jump",
-  "head-out-of-range",
   "head-in-flight",
-  "next-out-of-range",
   "chain-too-long",
   "chain-too-large",
   "descriptor-empty",
   "readable-after-writable",
   "indirect-not-negotiated",
-  "indirect-nested",
   "indirect-with-next",
   "indirect-length",
   "indirect-outside-memory",
@@ -71,8 +118,8 @@ class RingHost implements DeviceHost {
 }
 
 /** Where a ring lies: mostly where it should, sometimes nowhere good. */
-function placeRing(random: SeededRandom, size: number): RingAddresses {
-  const layout = random.chance(0.5) ? compactLayout(size) : legacyLayout(size);
+function placeRing(random: SeededRandom, size: number, format: HostileFormat): RingAddresses {
+  const layout = format.layout(random, size);
   const room = Math.max(0, ringRoom.size - layout.byteLength);
   const base = ringRoom.address + 4096 * random.below(Math.floor(room / 4096) + 1);
   const addresses: { -readonly [K in keyof RingAddresses]: number } = { ...layoutAt(layout, base) };
@@ -82,9 +129,9 @@ function placeRing(random: SeededRandom, size: number): RingAddresses {
   return addresses;
 }
 
-function ringSize(random: SeededRandom): number {
+function ringSize(random: SeededRandom, format: HostileFormat): number {
   if (random.chance(0.02)) return [0, 3, 24, 65536, -1, 1.5][random.below(6)];
-  return random.chance(0.05) ? 4096 : 2 ** random.below(9);
+  return random.chance(0.05) ? 4096 : format.size(random);
 }
 
 class RingFuzz {
@@ -92,9 +139,11 @@ class RingFuzz {
   readonly #memory: GuestMemory;
   readonly #host = new RingHost();
   readonly #subject: RingSubject;
+  readonly #format: HostileFormat;
   readonly #restless: RestlessRegion[] = [];
 
-  constructor(subject: RingSubject, restless: boolean) {
+  constructor(subject: RingSubject, format: HostileFormat, restless: boolean) {
+    this.#format = format;
     this.#guarded = restless
       ? new GuardedMemory([low, neighbour], (base, bytes) => {
           const region = new RestlessRegion(base, bytes);
@@ -115,7 +164,7 @@ class RingFuzz {
     device.reset();
     host.queues.length = 0;
     host.round = round;
-    host.endianness = random.chance(0.5) ? "little" : "big";
+    host.endianness = this.#format.orders[random.below(this.#format.orders.length)];
     host.features = this.#subject.features(random);
     device.featuresChanged?.();
     const { reached } = this.#subject;
@@ -128,14 +177,17 @@ class RingFuzz {
   #drive(round: Round, index: number): void {
     const { random } = round;
     const { endianness } = this.#host;
-    const size = ringSize(random);
-    const addresses = placeRing(random, Math.max(1, size));
+    const { format } = this.#format;
+    const size = ringSize(random, this.#format);
+    const addresses = placeRing(random, Math.max(1, size), this.#format);
     const indirect = random.chance(0.7);
-    const startIndex = random.chance(0.5) ? 65_500 + random.below(36) : 0;
+    const past = random.chance(0.5) ? 65_500 + random.below(36) : 0;
+    const startIndex = isRingSize(format, size) ? ringPlace(format, past, size) : 0;
     const options = { index, size, addresses, endianness, indirect, eventIndex: random.chance(0.5) };
-    let queue: SplitDevice;
+    let queue: QueueDevice;
     try {
-      queue = new SplitDevice(this.#memory, { ...options, startIndex, notifyOnEmpty: random.chance(0.2) });
+      const further = { startIndex, notifyOnEmpty: random.chance(0.2), inOrder: random.chance(0.2) };
+      queue = createQueueDevice(format, this.#memory, { ...options, ...further });
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       round.count(error.code);
@@ -143,7 +195,8 @@ class RingFuzz {
     }
     const vastRange =
       this.#memory.find(vast.base) === undefined ? {} : { vast: { address: vast.base, size: vast.size } };
-    const driver = new HostileDriver(this.#memory, { ...options, random, startIndex, arena, outside, ...vastRange });
+    const places = { arena, outside, ...vastRange };
+    const driver = this.#format.driver(this.#memory, { ...options, random, startIndex, ...places });
     driver.prepareRings();
     this.#host.queues[index] = queue;
     for (let times = 1 + random.below(3); times > 0; times--) {
@@ -170,20 +223,25 @@ class RingFuzz {
   }
 }
 
-/** Hostile rings against one device type; restless: fields change while they are read. */
+/** Hostile rings of one format against one device type; restless: fields change while they are read. */
 function ringSoak(
-  about: Pick<Soak, "name" | "title" | "quickRounds">,
-  make: () => RingSubject,
+  type: { name: string; suffix: string; make: () => RingSubject },
+  format: HostileFormat,
   restless: boolean,
 ): Soak {
-  const { violations } = make();
+  const { violations } = type.make();
   // Memory that changes has no room for chains of 2^32 bytes.
   const ofRings = restless ? ringViolations.filter((code) => code !== "chain-too-large") : ringViolations;
-  const names = [...ofRings, ...violations];
+  const names = [...ofRings, ...format.violations, ...violations];
+  const kind = format.format === "split" ? "rings" : `${format.format} rings`;
   return {
-    ...about,
+    name: `${restless ? "restless-" : ""}${format.prefix}rings${type.suffix}`,
+    title: restless
+      ? `hostile ${kind} whose fields change while ${type.name} reads them`
+      : `hostile ${kind} against the device half of ${type.name}`,
+    quickRounds: restless ? 3000 : format.quickRounds,
     start() {
-      const fuzz = new RingFuzz(make(), restless);
+      const fuzz = new RingFuzz(type.make(), format, restless);
       return (round) => fuzz.run(round);
     },
     goals(counts, rounds) {
@@ -197,34 +255,12 @@ function ringSoak(
   };
 }
 
-export const rings = ringSoak(
-  { name: "rings", title: "hostile rings against the device half of virtio-scsi", quickRounds: 10_000 },
-  scsiSubject,
-  false,
-);
+const types = [
+  { name: "virtio-scsi", suffix: "", make: scsiSubject },
+  { name: "virtio-blk", suffix: "-blk", make: blkSubject },
+];
 
-export const restlessRings = ringSoak(
-  {
-    name: "restless-rings",
-    title: "hostile rings whose fields change while virtio-scsi reads them",
-    quickRounds: 3000,
-  },
-  scsiSubject,
-  true,
-);
-
-export const ringsBlk = ringSoak(
-  { name: "rings-blk", title: "hostile rings against the device half of virtio-blk", quickRounds: 10_000 },
-  blkSubject,
-  false,
-);
-
-export const restlessRingsBlk = ringSoak(
-  {
-    name: "restless-rings-blk",
-    title: "hostile rings whose fields change while virtio-blk reads them",
-    quickRounds: 3000,
-  },
-  blkSubject,
-  true,
+/** Every format against every device type, as it lies still and as it changes. */
+export const ringSoaks: readonly Soak[] = [split, packed].flatMap((format) =>
+  types.flatMap((type) => [ringSoak(type, format, false), ringSoak(type, format, true)]),
 );

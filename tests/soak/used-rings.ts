@@ -1,17 +1,61 @@
-/** Hostile used rings against the driver half of the split queue. */
+/** Hostile used rings against the driver halves of both ring formats. */
 import assert from "node:assert/strict";
 import { ProtocolError, type ViolationCode } from "../../src/errors/index.js";
-import { DmaAllocator, GuestDma } from "../../src/memory/index.js";
-import { GuardedMemory, HostileDevice, RestlessRegion } from "../../src/testing/index.js";
-import { ChainPieces, compactLayout, layoutAt, legacyLayout, SplitDriver } from "../../src/virtqueue/index.js";
+import { DmaAllocator, GuestDma, type GuestMemory } from "../../src/memory/index.js";
+import {
+  GuardedMemory,
+  HostileDevice,
+  type HostileDeviceOptions,
+  HostilePackedDevice,
+  type HostileRingDevice,
+  RestlessRegion,
+} from "../../src/testing/index.js";
+import {
+  ChainPieces,
+  compactLayout,
+  createQueueDriver,
+  layoutAt,
+  legacyLayout,
+  packedLayout,
+  type QueueDriver,
+  type RingFormat,
+  ringPlace,
+} from "../../src/virtqueue/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
-/** Violations that a device can cause on a ring. */
-export const usedRingViolations: readonly ViolationCode[] = [
-  "used-index-jump",
+/** Violations that a device can cause on a ring of any format. */
+const usedRingViolations: readonly ViolationCode[] = [
   "used-id-out-of-range",
   "used-id-not-in-flight",
   "used-length-too-large",
+];
+
+/** Hostile devices on one ring format: one entry a format. */
+interface HostileFormat {
+  readonly format: RingFormat;
+  /** Before the names of its soaks. */
+  readonly prefix: string;
+  /** Further violations. */
+  readonly violations: readonly ViolationCode[];
+  readonly hasBothOrders: boolean;
+  device(memory: GuestMemory, options: HostileDeviceOptions): HostileRingDevice;
+}
+
+const formats: readonly HostileFormat[] = [
+  {
+    format: "split",
+    prefix: "",
+    violations: ["used-index-jump"],
+    hasBothOrders: true,
+    device: (memory, options) => new HostileDevice(memory, options),
+  },
+  {
+    format: "packed",
+    prefix: "packed-",
+    violations: ["used-descriptor-changed"],
+    hasBothOrders: false,
+    device: (memory, options) => new HostilePackedDevice(memory, options),
+  },
 ];
 
 /** A chain as its owner remembers it. */
@@ -27,8 +71,10 @@ class UsedRingFuzz {
   readonly #dma: GuestDma;
   readonly #allocator: DmaAllocator;
   readonly #pieces = new ChainPieces();
+  readonly #format: HostileFormat;
 
-  constructor(restless: boolean) {
+  constructor(format: HostileFormat, restless: boolean) {
+    this.#format = format;
     const region = { base: 0x1000, size: 0x10_0000 };
     this.#guarded = restless
       ? new GuardedMemory([region], (base, bytes) => {
@@ -44,14 +90,17 @@ class UsedRingFuzz {
   run(round: Round): void {
     const { random } = round;
     const { memory } = this.#guarded;
-    const size = 2 ** random.below(9);
-    const layout = random.chance(0.5) ? compactLayout(size) : legacyLayout(size);
+    const { format, hasBothOrders } = this.#format;
+    const size = format === "packed" ? 1 + random.below(2 ** random.below(9)) : 2 ** random.below(9);
+    const isCompact = !hasBothOrders || random.chance(0.5);
+    const layout = format === "packed" ? packedLayout(size) : isCompact ? compactLayout(size) : legacyLayout(size);
     const ring = this.#dma.allocate(layout.byteLength, layout.alignment);
     const addresses = layoutAt(layout, ring.address);
-    const startIndex = random.chance(0.5) ? 65_500 + random.below(36) : 0;
+    const startIndex = ringPlace(format, random.chance(0.5) ? 65_500 + random.below(36) : 0, size);
     const cutsLength = random.chance(0.3);
-    const common = { size, addresses, endianness: random.chance(0.5) ? ("little" as const) : ("big" as const) };
-    const driver = new SplitDriver<Cookie>(memory, {
+    const endianness = !hasBothOrders || random.chance(0.5) ? ("little" as const) : ("big" as const);
+    const common = { size, addresses, endianness };
+    const driver = createQueueDriver<Cookie>(format, memory, {
       ...common,
       index: 0,
       indirect: random.chance(0.5),
@@ -60,13 +109,17 @@ class UsedRingFuzz {
       startIndex,
       excessUsedLength: cutsLength ? "cut" : "violation",
     });
-    const device = new HostileDevice(memory, { ...common, random, startIndex });
+    const device = this.#format.device(memory, { ...common, random, startIndex });
     const cookies: Cookie[] = [];
     let broken: ProtocolError | undefined;
     for (let step = 0; step < 20 && broken === undefined; step++) {
       this.#add(round, driver, device, cookies);
       const trick = device.step(random.below(6));
       if (trick !== undefined) round.count(`trick ${trick}`);
+      if (random.chance(0.3) && !driver.enableInterrupts() && random.chance(0.1)) {
+        device.takeBack();
+        round.count("trick take-back");
+      }
       for (const region of this.#regions) region.onRead = this.#disturb(region, round);
       broken = this.#reap(round, driver, cookies);
       for (const region of this.#regions) region.onRead = undefined;
@@ -82,8 +135,9 @@ class UsedRingFuzz {
     if (round.number % 64 === 0) this.#guarded.check();
   }
 
-  #add(round: Round, driver: SplitDriver<Cookie>, device: HostileDevice, cookies: Cookie[]): void {
+  #add(round: Round, driver: QueueDriver<Cookie>, device: HostileRingDevice, cookies: Cookie[]): void {
     const { random } = round;
+    const rooms: number[] = [];
     for (let chains = random.below(6); chains > 0; chains--) {
       const count = 1 + random.below(6);
       const readable = random.below(count + 1);
@@ -99,13 +153,14 @@ class UsedRingFuzz {
       }
       const cookie = { number: cookies.length, room, returned: false };
       if (!driver.add(this.#pieces, cookie)) break;
-      device.take(room);
+      rooms.push(room);
       cookies.push(cookie);
     }
     driver.publish();
+    for (const room of rooms) device.take(room);
   }
 
-  #reap(round: Round, driver: SplitDriver<Cookie>, cookies: readonly Cookie[]): ProtocolError | undefined {
+  #reap(round: Round, driver: QueueDriver<Cookie>, cookies: readonly Cookie[]): ProtocolError | undefined {
     try {
       for (let cookie = driver.reap(); cookie !== undefined; cookie = driver.reap()) {
         take(cookie);
@@ -125,7 +180,7 @@ class UsedRingFuzz {
   }
 
   /** A broken queue says so once, then is quiet: nothing goes in or comes out. */
-  #checkBroken(driver: SplitDriver<Cookie>, error: ProtocolError): void {
+  #checkBroken(driver: QueueDriver<Cookie>, error: ProtocolError): void {
     assert.equal(error.queue, 0);
     assert.equal(driver.reap(), undefined);
     this.#pieces.clear();
@@ -147,29 +202,26 @@ function take(cookie: Cookie): void {
   cookie.returned = true;
 }
 
-function goals(counts: ReadonlyMap<string, number>, rounds: number): void {
-  if (rounds >= 10_000) requireCounts(counts, usedRingViolations, 100);
-  else if (rounds >= 1000) requireCounts(counts, usedRingViolations, 1);
+function usedRingSoak(format: HostileFormat, restless: boolean): Soak {
+  const names = [...usedRingViolations, ...format.violations];
+  const kind = format.format === "split" ? "used rings" : `used descriptors of ${format.format} rings`;
+  return {
+    name: `${restless ? "restless-" : ""}${format.prefix}used-rings`,
+    title: `hostile ${kind} ${restless ? "that change while the driver reads them" : "against the driver half"}`,
+    quickRounds: restless ? 2000 : 4000,
+    start() {
+      const fuzz = new UsedRingFuzz(format, restless);
+      return (round) => fuzz.run(round);
+    },
+    goals(counts, rounds) {
+      if (rounds >= 10_000) requireCounts(counts, names, 100);
+      else if (rounds >= 1000) requireCounts(counts, names, 1);
+    },
+  };
 }
 
-export const usedRings: Soak = {
-  name: "used-rings",
-  title: "hostile used rings against the driver half",
-  quickRounds: 4000,
-  start() {
-    const fuzz = new UsedRingFuzz(false);
-    return (round) => fuzz.run(round);
-  },
-  goals,
-};
-
-export const restlessUsedRings: Soak = {
-  name: "restless-used-rings",
-  title: "hostile used rings whose fields change while the driver reads them",
-  quickRounds: 2000,
-  start() {
-    const fuzz = new UsedRingFuzz(true);
-    return (round) => fuzz.run(round);
-  },
-  goals,
-};
+/** Every format, as it lies still and as it changes. */
+export const usedRingSoaks: readonly Soak[] = formats.flatMap((format) => [
+  usedRingSoak(format, false),
+  usedRingSoak(format, true),
+]);
