@@ -6,8 +6,8 @@ import type { RingBlock } from "./ring-block.js";
 export interface BringUp {
   /** Features of the first word that are taken when offered. */
   readonly features: number;
-  /** Memory for the ring of a queue. */
-  readonly ring: (queue: number, size: number) => RingBlock;
+  /** Memory for the ring of a queue, ready to be used: the features of the first word are agreed on. */
+  readonly ring: (queue: number, size: number, features: number) => RingBlock;
   /** A line for the debug console. */
   readonly debug: (text: string) => void;
 }

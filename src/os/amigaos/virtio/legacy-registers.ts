@@ -39,7 +39,7 @@ class LegacyController implements ControllerRegisters {
       io.write16(r.queueSelect.offset, queue);
       const size = io.read16(r.queueSize.offset);
       if (size === 0) continue;
-      io.write32(r.queueAddress.offset, ring(queue, size).physical / legacyPageSize);
+      io.write32(r.queueAddress.offset, ring(queue, size, taken).physical / legacyPageSize);
     }
     io.write8(r.deviceStatus.offset, Acknowledge | Driver | DriverOk);
     const status = io.read8(r.deviceStatus.offset);

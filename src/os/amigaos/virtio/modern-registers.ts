@@ -79,7 +79,7 @@ class ModernController implements ControllerRegisters {
       common.write8(c.deviceStatus.offset, Failed);
       return undefined;
     }
-    for (let queue = 0; queue < queueCount; queue++) this.#setUp(queue, ring);
+    for (let queue = 0; queue < queueCount; queue++) this.#setUp(queue, low, ring);
     common.write8(c.deviceStatus.offset, Acknowledge | Driver | FeaturesOk | DriverOk);
     debug(`status 0x${common.read8(c.deviceStatus.offset).toString(16)}`);
     return { features: low, isVersion1: high !== 0 };
@@ -109,12 +109,12 @@ class ModernController implements ControllerRegisters {
     this.#common.write32(c.driverFeature.offset, features);
   }
 
-  #setUp(queue: number, ring: BringUp["ring"]): void {
+  #setUp(queue: number, features: number, ring: BringUp["ring"]): void {
     const common = this.#common;
     common.write16(c.queueSelect.offset, queue);
     const size = common.read16(c.queueSize.offset);
     if (size === 0) return;
-    const { physical, layout } = ring(queue, size);
+    const { physical, layout } = ring(queue, size, features);
     for (const [register, offset] of [
       [c.queueDescriptorsLow.offset, layout.descriptors],
       [c.queueAvailableLow.offset, layout.available],

@@ -53,9 +53,9 @@ export class OwnController {
     taken: number,
     isVersion1: boolean,
     rings: RingBlock[],
-    size: number,
+    queue: OwnQueue,
   ) {
-    const { machine, adapter, memory, profile, startIndex, observer } = options;
+    const { machine, adapter, memory, profile } = options;
     this.machine = machine;
     this.memory = memory;
     this.profile = profile;
@@ -65,11 +65,7 @@ export class OwnController {
     this.features = BigInt(taken) | (isVersion1 ? 1n << BigInt(ringFeatures.VERSION_1) : 0n);
     this.#registers = registers;
     this.#rings = rings;
-    this.queue = new OwnQueue({
-      ...{ registers, size, memory, startIndex, observer, behaviour: profile.behaviour },
-      ring: rings[requestQueue],
-      eventIndex: (taken & eventIndexBit) !== 0,
-    });
+    this.queue = queue;
     const { fn } = adapter;
     this.interruptMode = options.hasInterrupt && fn.interruptPin !== 0 ? "intx" : "none";
     if (this.interruptMode === "intx") {
@@ -83,13 +79,13 @@ export class OwnController {
    * @throws UnsupportedError or ProtocolError when there is no way to; the reason is the message.
    */
   static open(options: ControllerOptions): OwnController {
-    const { adapter, memory, profile, debug } = options;
+    const { adapter, memory, profile, debug, startIndex, observer } = options;
     const { fn } = adapter;
     const { behaviour } = profile;
     const registers = openRegisters(options);
     if (registers === undefined) throw new UnsupportedError(`${fn.place} has no registers that can be reached`);
     const rings: RingBlock[] = [];
-    const sizes: number[] = [];
+    let requests: OwnQueue | undefined;
     const free = () => {
       for (const ring of rings) if (ring !== undefined) memory.free(ring.allocation);
     };
@@ -97,18 +93,22 @@ export class OwnController {
       const agreed = registers.bringUp({
         features: eventIndexBit,
         debug,
-        ring(queue, size) {
+        ring(queue, size, features) {
           if (!Number.isInteger(Math.log2(size)) || size > 32768) {
             throw new ProtocolError("ring-size-invalid", { queue, detail: `size ${size}` });
           }
-          sizes[queue] = size;
-          rings[queue] = allocateRing(memory, size, behaviour.ringContiguity, options.ringPages ?? "contiguous");
-          return rings[queue];
+          const ring = allocateRing(memory, size, behaviour.ringContiguity, options.ringPages ?? "contiguous");
+          rings[queue] = ring;
+          if (queue === requestQueue) {
+            const eventIndex = (features & eventIndexBit) !== 0;
+            requests = new OwnQueue({ registers, ring, size, eventIndex, memory, behaviour, startIndex, observer });
+          }
+          return ring;
         },
       });
       if (agreed === undefined) throw new ProtocolError("features-refused");
-      if (rings[requestQueue] === undefined) throw new ProtocolError("queue-missing", { queue: requestQueue });
-      return new OwnController(options, registers, agreed.features, agreed.isVersion1, rings, sizes[requestQueue]);
+      if (requests === undefined) throw new ProtocolError("queue-missing", { queue: requestQueue });
+      return new OwnController(options, registers, agreed.features, agreed.isVersion1, rings, requests);
     } catch (error) {
       // The device may know the rings already: only one that resets gives them back.
       if (rings.length === 0 || registers.reset()) free();

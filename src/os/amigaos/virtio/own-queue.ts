@@ -87,6 +87,7 @@ export class OwnQueue {
     const old = this.#lastKick;
     const isWanted = this.#ring.publish();
     const added = this.#added;
+    if (added === old) return;
     this.#lastKick = added;
     switch (this.#behaviour.kick) {
       case "as-needed":
