@@ -79,6 +79,10 @@ export class AdapterRequest implements AdapterCommand {
   isAway = false;
   /** SDTR was among the messages. */
   offeredSync = false;
+  /** The target rejected SDTR or the queue tag: which of them will show. */
+  wasRejected = false;
+  /** The target began with SDTR in this connection. */
+  heardOffer = false;
   /** The target had more data than there was room, or wanted more than there was. */
   hadExtra = false;
   /** A parity error was found in what came. */

@@ -46,7 +46,7 @@ const usualTags = 32;
 const resetHold = 1;
 /** Stops that one look at the chip takes care of. */
 const stopsAtOnce = 64;
-/** Looks in a row that find the chip stopped without a reason, or again and again without an end of any command. */
+/** Looks in a row that find the chip stopped all the time, and no command has started, moved data or ended. */
 const fruitlessLooks = 64;
 /** Bus resets in a row without a command that was answered. */
 const deadBusResets = 5;
@@ -353,7 +353,7 @@ export class NcrHostAdapter implements HostAdapter {
   #handle(): number {
     if (this.#isHandling || this.#isClosed) return 0;
     this.#isHandling = true;
-    const before = this.#ended;
+    const { progress } = this.#sequencer;
     let stops = 0;
     try {
       while (stops < stopsAtOnce && this.#sequencer.handleStop()) stops++;
@@ -362,10 +362,11 @@ export class NcrHostAdapter implements HostAdapter {
     } finally {
       this.#isHandling = false;
     }
-    if (stops < stopsAtOnce || this.#ended > before) this.#fruitless = 0;
+    if (stops < stopsAtOnce || this.#sequencer.progress !== progress) this.#fruitless = 0;
     else if (++this.#fruitless > fruitlessLooks) {
+      this.#fruitless = 0;
       this.#note("endless-interrupt");
-      this.#giveUp(this.#lastFault);
+      this.#guarded(() => this.#resetBus(true));
     }
     return stops;
   }

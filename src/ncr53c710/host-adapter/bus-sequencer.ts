@@ -76,6 +76,8 @@ export class BusSequencer {
   /** A last message is to be sent before anything else, or is being sent: the spare request has it. */
   #killing: "no" | "due" | "under-way" = "no";
   #isAborting = false;
+  /** Grows when a command starts, moves data or ends. */
+  progress = 0;
   /** Targets that came back for nothing since a command ended. */
   #strangers = 0;
 
@@ -240,6 +242,7 @@ export class BusSequencer {
     if (request.isSensing) unit.sensing = request;
     this.state = "connected";
     this.current = request;
+    this.progress++;
     this.#talk.greet(request, unit);
     request.prepare((0x1_0000 << target.id) | (target.timing.sxfer << 8));
     chip.time(target.timing, true);
@@ -372,7 +375,7 @@ export class BusSequencer {
     const request = this.current;
     if (this.#killing === "under-way") this.#killed(false);
     else if (request === undefined) this.#next();
-    else if (request.isSensing) this.#finish(request, ScsiResponse.Ok);
+    else if (request.isSensing) this.#finish(request, request.response);
     else this.#finish(request, ScsiResponse.BadTarget);
   }
 
@@ -394,7 +397,8 @@ export class BusSequencer {
     }
     const unit = request.unit as UnitState;
     unit.target.forget(this.#parts.synchronous);
-    this.#finish(request, request.isSensing ? ScsiResponse.Ok : ScsiResponse.Busy);
+    if (request.isSensing) this.#finish(request, request.response);
+    else this.#finish(request, request.hadParityError ? ScsiResponse.TransportFailure : ScsiResponse.Busy);
   }
 
   /** A move ended with bytes left, since the target asked for another phase. */
@@ -433,6 +437,7 @@ export class BusSequencer {
       this.#fault("odd-residue", `${remaining} of ${given} bytes`);
       return;
     }
+    if (remaining < given) this.progress++;
     request.chainToDevice();
     chip.pointChain(chain.next);
     const phase = chip.phase();
@@ -464,12 +469,13 @@ export class BusSequencer {
       this.#fault("odd-residue", `${remaining} bytes`);
       return;
     }
-    const isMessage = index < 0 && at !== script.entries.status && at !== script.entries.ending;
+    const isStatus = at === script.entries.status || at === script.entries.ending;
+    const isMessage = index < 0 && !isStatus;
     if (index >= 0) chip.pointChain(chain.next);
     if (!isMessage) request.hadParityError = true;
     request.setReply(isMessage ? Message.ParityError : Message.InitiatorDetectedError);
     request.chainToDevice();
-    chip.start(script.entries.refuse);
+    chip.start(isStatus ? script.entries.complain : script.entries.refuse);
   }
 
   /** A last message was taken, and the target left. */
@@ -539,6 +545,7 @@ export class BusSequencer {
     request.response = response;
     if (response !== ScsiResponse.Ok && response !== ScsiResponse.Overrun) request.residual = request.data.left;
     this.counters.commands++;
+    this.progress++;
     this.#strangers = 0;
     if (request.unit !== undefined) this.#talk.over(request, request.unit);
     this.forget(request);

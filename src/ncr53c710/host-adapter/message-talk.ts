@@ -47,6 +47,8 @@ export class MessageTalk {
       request.putMessage(count++, shortestPeriod);
       request.putMessage(count++, largestOffset);
     }
+    request.wasRejected = false;
+    request.heardOffer = false;
     request.setMessages(count);
     request.setReply(Message.NoOperation);
   }
@@ -108,15 +110,20 @@ export class MessageTalk {
     }
   }
 
-  /** The last thing said was not understood: the tag, if there was no more than that, else SDTR. */
+  /** Something was not understood: the tag, or SDTR. With both an answer to SDTR will tell. */
   #rejected(request: AdapterRequest, unit: UnitState): void {
-    if (request.offeredSync) {
-      this.#settle(unit.target, undefined);
-      request.offeredSync = false;
-    } else if (request.tag >= 0) unit.untag(request);
+    const isUnclear = request.offeredSync && request.tag >= 0 && !request.wasRejected;
+    if (isUnclear) {
+      request.wasRejected = true;
+      return;
+    }
+    if (request.tag >= 0 && (!request.offeredSync || request.wasRejected)) unit.untag(request);
+    if (request.offeredSync) this.#settle(unit.target, undefined);
+    request.offeredSync = false;
   }
 
-  #heardExtended(request: AdapterRequest, { target }: UnitState): void {
+  #heardExtended(request: AdapterRequest, unit: UnitState): void {
+    const { target } = unit;
     const length = request.restLength;
     request.setRest(3);
     if (length !== 3 || request.rest(0) !== ExtendedMessage.Synchronous) {
@@ -125,7 +132,10 @@ export class MessageTalk {
     }
     const period = request.rest(1);
     const offset = request.rest(2);
-    if (request.offeredSync) this.#heardAnswer(request, target, period, offset);
+    if (request.offeredSync) {
+      if (request.wasRejected) unit.untag(request);
+      this.#heardAnswer(request, target, period, offset);
+    } else if (request.heardOffer) this.#refuse(request, Message.Reject);
     else this.#heardOffer(request, target, period, offset);
   }
 
@@ -133,6 +143,7 @@ export class MessageTalk {
   #heardAnswer(request: AdapterRequest, target: TargetState, period: number, offset: number): void {
     const { chip, script } = this.#parts;
     request.offeredSync = false;
+    request.heardOffer = true;
     const isFair = offset <= largestOffset && (offset === 0 || period >= shortestPeriod);
     const isSettled = isFair && this.#settle(target, offset === 0 ? undefined : { period, offset });
     if (!isSettled) this.#settle(target, undefined);
@@ -142,6 +153,7 @@ export class MessageTalk {
 
   /** The target began: it gets what both can do. */
   #heardOffer(request: AdapterRequest, target: TargetState, period: number, offset: number): void {
+    request.heardOffer = true;
     const ours = { period: Math.max(period, shortestPeriod), offset: Math.min(offset, largestOffset) };
     const isWanted = this.#parts.synchronous && ours.offset > 0;
     const isSettled = isWanted && this.#settle(target, ours);

@@ -60,7 +60,7 @@ const absolutes = [
 export const scriptSource = `
 ARCH 710
 ${absolutes}
-ENTRY start, greet, switch, moved, received, wait, accept, refuse, repeat, rest, drain_in, drain_out
+ENTRY start, greet, switch, moved, received, wait, accept, refuse, repeat, complain, rest, drain_in, drain_out
 ENTRY kill, dismiss, taken, status, ending
 ENTRY back_identify, back_tag, back_number
 
@@ -156,6 +156,16 @@ repeat:
   CLEAR ACK
   MOVE FROM t_messages, WHEN MSG_OUT
   JUMP REL(switch)
+
+; The status was wrong: the message behind it counts for nothing before the target knows.
+complain:
+  SET ATN
+complaining:
+  JUMP REL(reply), WHEN MSG_OUT
+  JUMP REL(switch), IF NOT MSG_IN
+  MOVE FROM t_message, WHEN MSG_IN
+  CLEAR ACK
+  JUMP REL(complaining)
 
 ; More data than there is room or content for.
 drain_in:

@@ -18,6 +18,7 @@ const labels = [
   "accept",
   "refuse",
   "repeat",
+  "complain",
   "rest",
   "drain_in",
   "drain_out",
