@@ -104,8 +104,7 @@ export class DmaMapper {
       const step = Math.min(length - done, execPageSize - ((address + done) % execPageSize));
       const physical = this.memory.physical(address + done);
       if (physical < 0) return done;
-      // Copies have places of their own: each page may be a piece.
-      if ((physical !== end || this.#copies) && ++count > pieces) return done;
+      if (physical !== end && ++count > pieces) return done;
       end = physical + step;
       done += step;
     }
@@ -133,7 +132,7 @@ export class DmaMapper {
     };
     try {
       for (let done = 0; done < length; ) {
-        const step = Math.min(length - done, execPageSize - ((address + done) % execPageSize));
+        const step = this.#run(address + done, length - done);
         const buffer = this.memory.dma.share(this.#bytes(address + done, step), direction);
         shared.push(buffer);
         for (const segment of buffer.segments) {
@@ -156,7 +155,17 @@ export class DmaMapper {
     return true;
   }
 
-  /** Bytes within one page. */
+  /** Bytes from `address` on, `most` at most, that follow each other physically. */
+  #run(address: number, most: number): number {
+    const first = this.memory.physical(address);
+    let done = Math.min(most, execPageSize - (address % execPageSize));
+    while (done < most && this.memory.physical(address + done) === first + done) {
+      done += Math.min(most - done, execPageSize);
+    }
+    return done;
+  }
+
+  /** Bytes that follow each other physically. */
   #bytes(address: number, length: number): Uint8Array {
     const physical = this.memory.physical(address);
     const region = this.memory.memory.find(physical);
