@@ -18,6 +18,8 @@ export interface AttachOptions {
   /** `TARGET/LUN` */
   readonly to?: string;
   readonly queues: number;
+  /** Packed rings: must be when true, may not be when false. */
+  readonly packed?: boolean;
   /** Seconds to wait for the back end. */
   readonly wait: number;
   /** Bytes. */

@@ -2,12 +2,14 @@
 import { DeviceError, ProtocolError } from "../errors/index.js";
 import type { DmaMemory } from "../memory/index.js";
 import { openVhostUser, type VhostUserFrontEnd } from "../platform/vhost-user/index.js";
-import { featureNames, hasFeature, ProtocolFeature, ringFeatures } from "../transport/index.js";
+import { featureNames, featureSet, hasFeature, ProtocolFeature, ringFeatures } from "../transport/index.js";
 import {
   BlkBlocks,
   BlkRequestError,
   type DiscoveredUnit,
   discoverUnits,
+  knownBlkFeatures,
+  knownScsiFeatures,
   ScsiQueue,
   scsiConfig,
   scsiFeatures,
@@ -66,6 +68,15 @@ function commonFacts({ transport }: VhostUserFrontEnd, { socket, device }: Attac
   };
 }
 
+/** What the driver may take. @throws WorkFailed when packed rings are insisted on and not offered */
+function chosen({ transport }: VhostUserFrontEnd, { packed, socket }: AttachOptions, features: bigint): bigint {
+  const { RING_PACKED } = ringFeatures;
+  if (packed === true && !hasFeature(transport.readFeatures(), RING_PACKED)) {
+    throw new WorkFailed(`the back end at ${socket} does not offer packed rings: leave out --packed`);
+  }
+  return packed === false ? features & ~featureSet(RING_PACKED) : features;
+}
+
 async function attachBlk(frontEnd: VhostUserFrontEnd, options: AttachOptions): Promise<AttachedDisk> {
   const { transport } = frontEnd;
   if (!hasFeature(transport.protocolFeatures, ProtocolFeature.CONFIG)) {
@@ -73,7 +84,10 @@ async function attachBlk(frontEnd: VhostUserFrontEnd, options: AttachOptions): P
       `the back end at ${options.socket} tells no configuration, so it is no disk: try --device scsi`,
     );
   }
-  const driver = await VirtioBlkDriver.open(transport, { queues: options.queues });
+  const driver = await VirtioBlkDriver.open(transport, {
+    queues: options.queues,
+    features: chosen(frontEnd, options, knownBlkFeatures),
+  });
   const { info } = driver;
   const blocks = new BlkBlocks(driver);
   const sectors = info.blockSize / 512;
@@ -113,7 +127,10 @@ async function attachScsi(frontEnd: VhostUserFrontEnd, options: AttachOptions): 
     const queues = count === 1 ? "1 queue" : `${count} queues`;
     throw new WorkFailed(`the back end at ${options.socket} has ${queues}, a SCSI host at least 3: try --device blk`);
   }
-  const driver = await VirtioScsiDriver.open(transport, { requestQueues: options.queues });
+  const driver = await VirtioScsiDriver.open(transport, {
+    requestQueues: options.queues,
+    features: chosen(frontEnd, options, knownScsiFeatures),
+  });
   try {
     const units = await discoverUnits(driver);
     const unit = chooseUnit(units, options);

@@ -3,7 +3,7 @@ import { DipSwitch } from "../ncr53c710/index.js";
 import { EmbeddedMachine } from "../platform/embedded/index.js";
 import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
-import type { DeviceType } from "../transport/index.js";
+import { type DeviceType, featureSet, ringFeatures } from "../transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
@@ -34,12 +34,15 @@ export async function startEmbedded(options: PlatformOptions): Promise<PlatformM
   try {
     const ram = options.ram === undefined ? {} : { ramSize: options.ram };
     const machine = new EmbeddedMachine(board, { ...ram, observer });
+    const { NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX } = ringFeatures;
+    const splitOnly = { ringFeatures: featureSet(NOTIFY_ON_EMPTY, ANY_LAYOUT, INDIRECT_DESC, EVENT_IDX) };
+    const rings = options.packed === false ? splitOnly : {};
     for (const device of devices) {
-      if (inWindows) machine.plugMmio(device, { version: registers === "legacy" ? 1 : 2, tolerant });
+      if (inWindows) machine.plugMmio(device, { version: registers === "legacy" ? 1 : 2, tolerant, ...rings });
       else {
         const flavour = adapterFlavour(board, registers);
         machine.plugVirtio(device, {
-          ...{ classCode: scsiController, flavour },
+          ...{ classCode: scsiController, flavour, ...rings },
           vectors: adapterVectors(board, options.device),
         });
       }

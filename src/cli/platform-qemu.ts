@@ -39,12 +39,17 @@ function qemuAdapters(options: PlatformOptions, inWindows: boolean): QemuAdapter
   const place = board.adapters;
   const vectors = inWindows ? 0 : adapterVectors(board, device);
   const version = registers === "legacy" ? "legacy" : "modern";
+  const packed = options.packed === true ? { packed: true } : {};
+  if (options.packed === true && registers === "legacy") {
+    throw new UsageError("packed rings came with virtio 1.1: leave out --packed or --registers legacy");
+  }
   const adapter = (index: number, properties: Record<string, number>, disks: readonly QemuDisk[]): QemuAdapter => ({
     kind: `virtio-${device}`,
     mode: inWindows ? version : adapterFlavour(board, registers),
     properties: {
       ...(place === undefined ? {} : { bus: place.qemuBus, addr: place.slots[index].toString(16) }),
       ...properties,
+      ...packed,
       ...(vectors > 0 ? { vectors } : {}),
     },
     disks,

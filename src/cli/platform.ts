@@ -58,6 +58,8 @@ export interface PlatformOptions {
   /** Writes go to the images. Otherwise to a scratch overlay, which is forgotten at the end. */
   readonly write: boolean;
   readonly registers: RegisterChoice;
+  /** Packed rings: QEMU's devices offer them when true, ours do not when false. */
+  readonly packed?: boolean | undefined;
   /** Bytes. */
   readonly ram?: number | undefined;
   /** Takes images as raw disks, whatever they look like. */

@@ -119,6 +119,8 @@ function platformOptions(command: Command): Command {
         .choices(["msix", "intx", "none"])
         .default("msix"),
     )
+    .option("--packed", "have QEMU's devices offer packed rings; ours do by themselves")
+    .option("--no-packed", "have devices offer split rings only")
     .option("--write", "let writes reach the images", false)
     .addOption(new Option("--format <format>", "insist that images are raw, whatever they look like").choices(["raw"]))
     .addOption(
@@ -218,6 +220,8 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
         "threads that serve the queues of virtio-blk; 0 is none (default: docs/SERVE.md)",
       ).argParser(parseWithin(0, 64)),
     )
+    .option("--packed", "ask for packed rings in the QEMU line; they are offered anyway")
+    .option("--no-packed", "offer split rings only")
     .option("--control <path>", "a socket for adding and removing images, with --device scsi (docs/SERVE.md)")
     .option("--reservations <folder>", "keep persistent reservations there, with --device scsi")
     .option("--print-qemu", "print the QEMU line that attaches the socket, and end", false)
@@ -231,6 +235,8 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .addArgument(new Argument("<action>", "what to do").choices(attachActions))
     .requiredOption("--socket <path>", "the server's socket")
     .addOption(new Option("--device <kind>", "what the server is").choices(["blk", "scsi"]).default("blk"))
+    .option("--packed", "insist on packed rings; default: when they are offered")
+    .option("--no-packed", "use split rings")
     .option("--to <target/lun>", "the unit, with --device scsi; default: the first one")
     .addOption(new Option("--queues <number>", "request queues to use").argParser(parseWithin(1, 64)).default(1))
     .addOption(

@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly hash: boolean;
   readonly trace?: readonly TraceCategory[];
   readonly registers: RegisterChoice;
+  /** Packed rings: QEMU's devices offer them when true, ours do not when false. */
+  readonly packed?: boolean;
   readonly interrupts: InterruptPreference;
   readonly seed?: number;
   readonly format?: "raw";

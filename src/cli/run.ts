@@ -58,6 +58,7 @@ async function runWith(
   const wanted = {
     ...{ board, device, inWindows, images, observer, tolerant },
     ...{ write: options.write, registers: options.registers, ram: options.ram, qemuPath: options.qemu },
+    packed: options.packed,
     insistRaw: options.format === "raw",
   };
   const own = await face?.ownMachine?.();

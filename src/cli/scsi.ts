@@ -35,6 +35,8 @@ export interface ScsiOptions {
   readonly qemu?: string;
   readonly ram?: number;
   readonly registers: RegisterChoice;
+  /** As for `run`. */
+  readonly packed?: boolean;
   readonly interrupts: InterruptPreference;
   readonly write: boolean;
   readonly format?: "raw";
@@ -75,6 +77,7 @@ export async function scsi(
     images: [image],
     write: options.write,
     registers: options.registers,
+    packed: options.packed,
     ram: options.ram,
     insistRaw: options.format === "raw",
     qemuPath: options.qemu,

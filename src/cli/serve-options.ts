@@ -28,6 +28,8 @@ export interface ServeOptions {
   readonly poll: number;
   /** Threads that serve queues; 0: the main one does. */
   readonly threads?: number;
+  /** Packed rings: in the QEMU line when true, not offered when false. */
+  readonly packed?: boolean;
   readonly control?: string;
   readonly reservations?: string;
 }
@@ -90,7 +92,10 @@ export function capabilities(device: DeviceKind): string {
 }
 
 /** The QEMU command that attaches the socket at `path`, for a shell. */
-export function qemuLine(path: string, { device, queues }: Pick<ServeOptions, "device" | "queues">): string {
+export function qemuLine(
+  path: string,
+  { device, queues, packed }: Pick<ServeOptions, "device" | "queues" | "packed">,
+): string {
   const name = device === "blk" ? "num-queues" : "num_queues";
   const socket = `socket,id=ringside,path=${resolve(path).replaceAll(",", ",,")}`;
   return [
@@ -98,7 +103,7 @@ export function qemuLine(path: string, { device, queues }: Pick<ServeOptions, "d
     ...["-object", "memory-backend-memfd,id=memory,size=1G,share=on", "-machine", "q35,memory-backend=memory"],
     // QEMU 7.2 loses a SCSI device for good when the connection is lost, whatever is said here.
     ...["-chardev", device === "blk" ? `${socket},reconnect=1` : socket],
-    ...["-device", `vhost-user-${device}-pci,chardev=ringside,${name}=${queues}`],
+    ...["-device", `vhost-user-${device}-pci,chardev=ringside,${name}=${queues}${packed === true ? ",packed=on" : ""}`],
   ]
     .map(shellWord)
     .join(" ");

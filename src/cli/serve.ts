@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { SystemCallError } from "../linux/index.js";
 import { linuxBackEndSystem, VhostUserServer } from "../platform/vhost-user/index.js";
-import { VhostUserBackEnd } from "../transport/index.js";
+import { featureSet, ringFeatures, VhostUserBackEnd } from "../transport/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
@@ -83,7 +83,9 @@ async function serveDevice(
   const { device } = served;
   const { runner } = plane;
   const offersConfig = options.device === "blk";
-  const backEnd = new VhostUserBackEnd({ device, runner, system: linuxBackEndSystem, offersConfig });
+  const withoutFeatures = options.packed === false ? featureSet(ringFeatures.RING_PACKED) : 0n;
+  const system = linuxBackEndSystem;
+  const backEnd = new VhostUserBackEnd({ device, runner, system, offersConfig, withoutFeatures });
   const rates = new LiveRates(tally, () => server.isConnected);
   const tell = (line: string) => {
     rates.clear();

@@ -40,6 +40,8 @@ export interface BackEndOptions {
   system: BackEndSystem;
   /** Ring features to offer. Default: all that rings know, and VERSION_1. */
   ringFeatures?: bigint;
+  /** Features not to offer after all. */
+  withoutFeatures?: bigint;
   /**
    * Offer the configuration space. Block devices need it; front ends for SCSI hosts make it up themselves and do not
    * want it. Default true.
@@ -70,7 +72,7 @@ export class VhostUserBackEnd {
     this.runner = options.runner;
     this.system = options.system;
     const ring = options.ringFeatures ?? featureSet(NOTIFY_ON_EMPTY, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED);
-    this.features = options.device.features | ring;
+    this.features = (options.device.features | ring) & ~(options.withoutFeatures ?? 0n);
     const f = ProtocolFeature;
     const always = featureSet(
       f.MQ,

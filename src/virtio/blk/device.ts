@@ -139,6 +139,19 @@ export class VirtioBlkDevice implements DeviceType {
     this.#barrier = undefined;
   }
 
+  resetQueue(index: number): void {
+    this.running.cancel(({ queue }) => queue.index === index);
+    const barrier = this.#barrier;
+    if (barrier === undefined) return;
+    if (barrier.queue.index === index) this.#barrier = undefined;
+    else if (barrier.state === "idle" && this.running.size === 0) {
+      // Those that it waited for were of this queue.
+      this.#begin(barrier);
+      this.#publish(barrier.queue);
+    }
+    if (this.#barrier === undefined) for (const other of this.queueSizes.keys()) this.notified(other);
+  }
+
   /** Gives up what is in flight. The store is its owner's to close. */
   close(): void {
     this.reset();
