@@ -19,7 +19,7 @@ import {
 import { a4091Layout, DipSwitch } from "../a4091/board.js";
 import { hostRegisters } from "../registers.js";
 import { AdapterRequest, type RequestParts } from "./adapter-request.js";
-import { BusSequencer } from "./bus-sequencer.js";
+import { BusSequencer, type SequencerParts } from "./bus-sequencer.js";
 import { ChipControl } from "./chip-control.js";
 import { sendOne } from "./command-sender.js";
 import type { AdapterCommand, AdapterCounters, HostAdapter, SyncAgreement } from "./contract.js";
@@ -36,6 +36,7 @@ import {
 import { Recovery } from "./recovery.js";
 import { AdapterScript } from "./script.js";
 import { checkStage } from "./stages.js";
+import { StopHandler } from "./stop-handler.js";
 
 const usualTimeout = 30_000;
 const usualGrace = 2000;
@@ -69,6 +70,7 @@ export class NcrHostAdapter implements HostAdapter {
   readonly #drain: DmaBlock;
   readonly #parts: RequestParts;
   readonly #sequencer: BusSequencer;
+  readonly #stops: StopHandler;
   readonly #recovery: Recovery;
   readonly #live = new LiveRequests();
   readonly #pool: AdapterRequest[] = [];
@@ -127,7 +129,7 @@ export class NcrHostAdapter implements HostAdapter {
     const spare = this.#newRequest();
     const script = this.#script;
     const synchronous = options.synchronous ?? (dip & DipSwitch.Synchronous) !== 0;
-    this.#sequencer = new BusSequencer({
+    const sequencing: SequencerParts = {
       ...{ chip: this.#chip, script, hostId, spare, tags, synchronous },
       refresh: dma.fromDevice === undefined ? undefined : () => dma.fromDevice?.(script.end, script.saidSize),
       disconnect: options.disconnect ?? true,
@@ -141,7 +143,9 @@ export class NcrHostAdapter implements HostAdapter {
         busWasReset: () => this.#resetBus(false),
         dismissed: (succeeded) => this.#recovery.dismissed(succeeded),
       },
-    });
+    };
+    this.#sequencer = new BusSequencer(sequencing);
+    this.#stops = new StopHandler(sequencing, this.#sequencer);
     this.#recovery = new Recovery({
       ...{ sequencer: this.#sequencer, spare, now: () => this.#clock.now(), grace: options.grace ?? usualGrace },
       fail: (request, error) => this.#fail(request, error),
@@ -356,7 +360,7 @@ export class NcrHostAdapter implements HostAdapter {
     const { progress } = this.#sequencer;
     let stops = 0;
     try {
-      while (stops < stopsAtOnce && this.#sequencer.handleStop()) stops++;
+      while (stops < stopsAtOnce && this.#stops.handle()) stops++;
     } catch (error) {
       this.#giveUp(error);
     } finally {
