@@ -145,6 +145,7 @@ test("5.6 weak point: the chip is reset and set up for every command, and no int
   const [{ chip }] = rig.cards;
   assert.deepEqual([chip.window.read8(0), chip.window.read8(0x3a)], [0, 0], "SIEN and DIEN");
   assert.equal(chip.interruptLevel, false);
+  assert.equal(chip.window.read8(0x07), 0x80, "SCID: host id 7, one-hot");
   await rig.close();
 });
 

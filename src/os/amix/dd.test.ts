@@ -29,6 +29,10 @@ test("check 29, 5.7: a request is one READ(10) or WRITE(10) with a 16-bit count"
   const end = await read.done;
   assert.deepEqual([end.error, end.resid], [false, 0]);
   assert.deepEqual(read.bytes, expected(3, 16));
+  const large = request(rig, { ...whole, block: 5, bcount: 300 * 512 });
+  rig.kernel.disks.strategy(large.buf);
+  assert.equal((await large.done).error, false);
+  assert.deepEqual(large.bytes, expected(5, 300), "more blocks than a byte counts");
   const write = request(rig, { ...whole, block: 0x123, bcount: 1024, write: true });
   rig.kernel.disks.strategy(write.buf);
   assert.equal((await write.done).error, false);
@@ -177,6 +181,19 @@ async function chainOfTwo(rig: AmixRig): Promise<number> {
   assert.deepEqual(second.bytes, expected(21));
   return count() - before;
 }
+
+test("5.7: the next request is started before the owner of the one before hears of its end", async () => {
+  const rig = await laterRig();
+  const sent = () => rig.events.filter(({ source, name }) => source === "a3000 target 6" && name === "command").length;
+  const before = sent();
+  let seen = 0;
+  const first = request(rig, { ...whole, block: 1, bcount: 512, done: () => (seen = sent() - before) });
+  const second = request(rig, { ...whole, block: 2, bcount: 512 });
+  for (const { buf } of [first, second]) rig.kernel.disks.strategy(buf);
+  await second.done;
+  assert.equal(seen, 2);
+  await rig.close();
+});
 
 test("5.7 defect: in stock order a request that iodone queues on an empty queue is sent twice", async () => {
   const strict = await laterRig({ profile: "strict" });

@@ -185,7 +185,7 @@ export class DiskDriver {
       if (command.senseLength > 0) this.#retry(unit, command.sense);
       else this.#start(unit, "sense");
     } else if (state === "sense" && isGood) this.#retry(unit, this.#senseBytes(unit));
-    else this.#finish(unit, state !== "sense" && isGood);
+    else this.#finish(unit, isGood);
   }
 
   #retry(unit: DdUnit, sense: Uint8Array): void {
