@@ -1,35 +1,28 @@
 /** A whole system for tests of commands: a board of our device halves, units, the device, and programs. */
-import { amigaone, findVirtioAdapters, type Machine, pegasos2 } from "../../../machine/index.js";
+import type { FaultHook } from "../../../observe/index.js";
 import { Disk, type LogicalUnit } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
-import { type LoopbackUnit, type PluggedLoopback, plugLoopback } from "../../../testing/index.js";
-import type { VirtioScsiOptions } from "../../../virtio/index.js";
+import { type AmigaLoopUnit, openAmigaLoop } from "../../../testing/index.js";
 import { type ExecMemory, ExecTask, IoFlag, IoRequest, MessagePort, type PageOrder } from "../exec/index.js";
-import { type AmigaSystem, openAmigaos } from "../open-amigaos.js";
+import type { AmigaSystem } from "../open-amigaos.js";
 import { type AmigaProfile, amigaProfiles } from "../profile.js";
 import type { CommandBehaviour } from "./behaviour.js";
 import { driveGeometrySize } from "./geometry.js";
 import { readScsiCmdResult, ScsiFlag, scsiCmdSize, writeScsiCmd } from "./scsi-cmd.js";
 
-/** The machines that the original runs on. */
-export const rigMachines = {
-  amigaone: { board: amigaone, transport: "legacy-be" },
-  pegasos2: { board: pegasos2, transport: "modern" },
-} as const;
-
 /** What the rig is made of. */
 export interface CommandRigOptions {
   /** Default `pegasos2`. */
-  readonly machine?: keyof typeof rigMachines;
+  readonly machine?: "amigaone" | "pegasos2";
   readonly profile?: AmigaProfile["name"];
   readonly change?: Partial<CommandBehaviour>;
-  readonly units?: readonly LoopbackUnit[];
+  readonly units?: readonly AmigaLoopUnit[];
   readonly pages?: PageOrder;
   /** Bytes. Default 16 MiB. */
   readonly ramSize?: number;
   /** Default true. */
   readonly poison?: boolean;
-  readonly device?: VirtioScsiOptions;
+  readonly faults?: FaultHook;
 }
 
 /** A disk with a pattern, at a place. */
@@ -37,7 +30,7 @@ export function patternDisk(
   target: number,
   lun: number,
   { byteLength = 1 << 20, blockSize = 512, seed = 1 } = {},
-): LoopbackUnit {
+): AmigaLoopUnit {
   const store = MemoryStore.of(patternBytes(byteLength, seed));
   return { target, lun, unit: new Disk(store, { blockSize, powerOnAttention: false }) };
 }
@@ -50,7 +43,7 @@ export function patternBytes(length: number, seed = 1): Uint8Array {
 }
 
 /** A place for a logical unit. */
-export function unitAt(target: number, lun: number, unit: LogicalUnit): LoopbackUnit {
+export function unitAt(target: number, lun: number, unit: LogicalUnit): AmigaLoopUnit {
   return { target, lun, unit };
 }
 
@@ -197,8 +190,6 @@ export function fill(
 
 /** A system that is up. */
 export interface CommandRig {
-  readonly machine: Machine;
-  readonly plugged: PluggedLoopback;
   readonly system: AmigaSystem;
   /** A program with a unit open. */
   program(unit?: number): Promise<Program>;
@@ -208,21 +199,18 @@ export interface CommandRig {
 
 /** Brings a system up. */
 export async function openCommandRig(options: CommandRigOptions = {}): Promise<CommandRig> {
-  const { machine: name = "pegasos2", profile = "extended", change = {}, units = [patternDisk(0, 0)] } = options;
-  const { board, transport } = rigMachines[name];
-  const plugged = plugLoopback({
-    ...{ board, transport, units, interrupts: "intx", ramSize: options.ramSize ?? 16 << 20 },
-    poison: options.poison ?? true,
-    ...(options.device === undefined ? {} : { device: options.device }),
-  });
-  const { machine } = plugged;
-  const adapters = findVirtioAdapters(machine).filter((adapter) => adapter.on === "pci");
+  const { machine = "pegasos2", profile = "extended", change = {}, units = [patternDisk(0, 0)], faults } = options;
   const named = amigaProfiles[profile];
-  const used: AmigaProfile = { ...named, commands: { ...named.commands, ...change } };
-  const system = await openAmigaos(machine, adapters, { profile: used, timeout: 2000, pages: options.pages });
+  const loop = await openAmigaLoop({
+    ...{ board: machine, units, timeout: 2000, pages: options.pages },
+    profile: { ...named, commands: { ...named.commands, ...change } },
+    ...{ ramSize: options.ramSize ?? 16 << 20, poison: options.poison ?? true },
+    ...(faults === undefined ? {} : { faults }),
+  });
+  const { system } = loop;
   const programs: Program[] = [];
   return {
-    ...{ machine, plugged, system },
+    system,
     async program(unit = 0) {
       const program = new Program(system);
       const error = await program.open(unit);
@@ -232,9 +220,7 @@ export async function openCommandRig(options: CommandRigOptions = {}): Promise<C
     },
     async close() {
       for (const program of programs) await program.close();
-      await system.close();
-      await plugged.unplug();
-      plugged.dma?.assertNothingAllocated();
+      await loop.close();
     },
   };
 }

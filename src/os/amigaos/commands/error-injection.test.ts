@@ -38,7 +38,7 @@ for (const where of everywhere) {
   test(`20 ${title}: every virtio response and sense key, as a transfer and through HD_SCSICMD`, async () => {
     let fault: CommandFault | undefined;
     const faults = { command: ({ cdb }: { cdb: Uint8Array }) => (cdb[0] === 0x28 ? fault : undefined) };
-    await withRig({ ...where, device: { faults } }, async ({ program }) => {
+    await withRig({ ...where, faults }, async ({ program }) => {
       const one = await program();
       const both = async (): Promise<readonly [number, number]> => {
         const read = await one.read(c.CMD_READ, 0, 512);
