@@ -166,7 +166,7 @@ function openDriverIo(
   const place = { bridge: fn.bridgeIndex, bus: fn.bus, slot: fn.slot, pin: fn.interruptPin };
   const attachMessage = interrupts.attachMessage?.bind(interrupts);
   return DriverIo.open({
-    ...{ profile, timeout, debug, features, startIndex, onEvent },
+    ...{ profile, timeout, debug, features, startIndex, onEvent, observer },
     idle: (milliseconds) => machine.idle(milliseconds),
     openTransport: () =>
       openPciTransport(fn, {

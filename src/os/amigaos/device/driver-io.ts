@@ -3,6 +3,7 @@
  * management, and a controller that does not answer to that is reset and brought up again.
  */
 import { DeviceError } from "../../../errors/index.js";
+import type { Observer } from "../../../observe/index.js";
 import { discoverUnits, sendCommand, unitAddress } from "../../../scsi/index.js";
 import type { DriverTransport, InterruptMode } from "../../../transport/index.js";
 import {
@@ -32,6 +33,7 @@ export interface DriverIoOptions {
   /** An event of the device: hotplug, media. */
   readonly onEvent: (event: ScsiEventReport) => void;
   readonly debug: (text: string) => void;
+  readonly observer?: Observer | undefined;
 }
 
 /** Milliseconds that the device has to give an aborted request back. */
@@ -350,10 +352,11 @@ export class DriverIo implements ControllerIo {
 }
 
 async function openDriver(options: DriverIoOptions, counters: IoCounters): Promise<VirtioScsiDriver> {
-  const { profile, features, startIndex } = options;
+  const { profile, features, startIndex, observer } = options;
   return VirtioScsiDriver.open(counted(options.openTransport(), counters), {
     ...(features === undefined ? {} : { features }),
     ...(startIndex === undefined ? {} : { startIndex }),
+    observer,
     timeout: options.timeout,
     eventBuffers: profile.behaviour.events === "followed" ? 8 : 0,
   });
