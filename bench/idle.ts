@@ -24,9 +24,8 @@ export async function benchIdle(print: (line: string) => void): Promise<void> {
     const pid = server.pid as number;
     const before = voluntarySwitches(pid);
     await sleep(watchMilliseconds);
-    print(
-      `one disk, after a load, ${watchMilliseconds / 1000} s: ${voluntarySwitches(pid) - before} voluntary context switches`,
-    );
+    const switches = voluntarySwitches(pid) - before;
+    print(`one disk, after a load, ${watchMilliseconds / 1000} s: ${switches} voluntary context switches`);
     print(`memory of its own (RssAnon): ${(ownMemory(pid) / 1024).toFixed(1)} MiB`);
   } finally {
     server.kill("SIGTERM");

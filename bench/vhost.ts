@@ -1,125 +1,179 @@
-/** `ringside bench vhost`: our server against qemu-storage-daemon, same file, same load, in one run. */
+/**
+ * `ringside bench vhost`: our server against qemu-storage-daemon, same load, in one run. `RINGSIDE_BENCH_VHOST` names
+ * groups of points (`main`, `flush`, `cold`, `direct`, `ceiling`, `queues`, `disks`, `sizes`, or `all`; several with
+ * commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how many rounds (5) of how long (1).
+ */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { libcFunction, RawMapping } from "../src/linux/index.js";
 import { buildC, median } from "./compare.js";
-
-/** One point of the comparison. */
-interface Point {
-  readonly rw: "randread" | "randwrite" | "read" | "write";
-  readonly blockSize: string;
-  readonly depth: number;
-}
+import { type Group, groups, type Point, type ServerCommand } from "./vhost-points.js";
 
 /** What the load generator says of a run. */
 interface LoadResult {
   readonly iops: number;
-  readonly mb_s: number;
   readonly lat_us: { readonly p50: number; readonly p99: number; readonly p999: number };
   readonly server_cpu: number;
   readonly errors: number;
 }
 
-const points: readonly Point[] = [
-  ...[1, 8, 32, 128].map((depth) => ({ rw: "randread", blockSize: "4k", depth }) as const),
-  ...[1, 8, 32, 128].map((depth) => ({ rw: "randwrite", blockSize: "4k", depth }) as const),
-  ...(["read", "write"] as const).flatMap((rw) => ["128k", "1m"].map((blockSize) => ({ rw, blockSize, depth: 8 }))),
-];
-const rounds = 5;
-const fileSize = 1 << 30;
+/** A server that runs. */
+interface Running {
+  readonly server: ServerCommand;
+  readonly socket: string;
+  readonly image: string;
+  readonly pid: number;
+}
 
-/** The servers compared, by how they are started on a socket and an image. */
-const servers: Readonly<Record<string, (socket: string, image: string) => readonly string[]>> = {
-  ringside: (socket, image) => {
-    const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-    return [process.execPath, main, "serve", image, "--socket", socket];
-  },
-  "system calls": (socket, image) => {
-    const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-    return [process.execPath, main, "serve", image, "--socket", socket, "--no-mapped"];
-  },
-  "qemu-storage-daemon": (socket, image) => [
-    "qemu-storage-daemon",
-    ...["--blockdev", `driver=file,node-name=disk,filename=${image},aio=io_uring`],
-    ...["--export", `type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path=${socket}`],
-  ],
-};
+/** Not measured. */
+const warmUp: Point = { load: ["--rw", "randread", "--bs", "4k", "--qd", "32"] };
+const rounds = numberFrom("RINGSIDE_BENCH_ROUNDS", 5);
+const seconds = numberFrom("RINGSIDE_BENCH_SECONDS", 1);
+const fileSize = 1 << 30;
+const pageSize = 4096;
+const residencyStep = 2 << 20;
+const dontNeed = 4;
+const advise = libcFunction("int posix_fadvise(int, int64_t, int64_t, int)");
 
 export async function benchVhost(print: (line: string) => void): Promise<void> {
   const folder = mkdtempSync(join(process.env["RINGSIDE_DISK_FOLDER"] ?? tmpdir(), "ringside-bench-"));
-  const running: ChildProcess[] = [];
   try {
     const load = buildC("vhost-blk-load.c", folder);
-    const sockets = new Map<string, { socket: string; image: string; pid: number }>();
-    for (const [name, command] of Object.entries(servers)) {
-      const socket = join(folder, `${name}.sock`);
-      const image = join(folder, `${name}.img`);
-      writeImage(image);
-      const [program, ...args] = command(socket, image);
-      const child = spawn(program, args, { stdio: "ignore" });
-      running.push(child);
-      await appears(socket, child, name);
-      sockets.set(name, { socket, image, pid: child.pid as number });
-    }
-    print(`4k random and large sequential I/O on a cached 1 GiB file, medians of ${rounds} alternating rounds`);
-    print("ringside: by default (mapped), and by system calls; qemu: qemu-storage-daemon with aio=io_uring");
-    print(
-      "point                     mapped  by calls      qemu       ratios        p99 µs         server µs a request",
-    );
-    for (const point of points) {
-      const results = new Map<string, LoadResult[]>(Object.keys(servers).map((name) => [name, []]));
-      for (let round = 0; round < rounds; round++) {
-        for (const [name, { socket, image, pid }] of sockets) {
-          warm(image);
-          results.get(name)?.push(runLoad(load, socket, pid, point));
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-      }
-      print(
-        line(
-          point,
-          Object.keys(servers).map((name) => results.get(name) ?? []),
-        ),
-      );
+    for (const group of chosenGroups()) {
+      print(`${group.name}: ${group.title}; medians of ${rounds} alternating rounds of ${seconds} s`);
+      print(heading(group));
+      await measureGroup(folder, load, group, print);
+      print("");
     }
   } finally {
-    for (const child of running) child.kill("SIGTERM");
-    await Promise.all(running.map((child) => new Promise((resolve) => child.once("exit", resolve))));
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function line(point: Point, results: readonly (readonly LoadResult[])[]): string {
-  const each = (of: (result: LoadResult) => number) => results.map((rounds) => median(rounds.map(of)));
-  const iops = each(({ iops }) => iops);
-  const theirs = iops[iops.length - 1];
-  const thousands = (value: number) => `${(value / 1000).toFixed(1)}k`.padStart(9);
-  const list = (values: readonly number[], digits: number) => values.map((value) => value.toFixed(digits)).join(" / ");
-  return [
-    `${point.rw} ${point.blockSize} depth ${point.depth}`.padEnd(23),
-    ...iops.map(thousands),
-    `${list(
-      iops.slice(0, -1).map((value) => value / theirs),
-      2,
-    )} ×`.padStart(15),
-    list(
-      each(({ lat_us }) => lat_us.p99),
-      0,
-    ).padStart(17),
-    list(
-      each(({ server_cpu, iops }) => (server_cpu * 10_000) / iops),
-      2,
-    ).padStart(20),
-  ].join(" ");
+function chosenGroups(): readonly Group[] {
+  const words = process.env["RINGSIDE_BENCH_VHOST"]?.split(",") ?? [groups[0].name];
+  if (words.includes("all")) return groups;
+  return words.map((word) => {
+    const group = groups.find(({ name }) => name === word);
+    if (group !== undefined) return group;
+    const known = groups.map(({ name }) => name).join(", ");
+    throw new Error(`RINGSIDE_BENCH_VHOST: there is no group ${JSON.stringify(word)}: there are ${known} and all`);
+  });
 }
 
-function runLoad(load: string, socket: string, pid: number, { rw, blockSize, depth }: Point): LoadResult {
-  const args = ["--socket", socket, "--rw", rw, "--bs", blockSize, "--qd", `${depth}`];
-  const output = execFileSync(load, [...args, "--runtime", "1", "--ramp", "0.3", "--server-pid", `${pid}`, "--json"], {
+/** Servers stay for as many points as they fit: a fresh one has not compiled its hot code yet. */
+async function measureGroup(folder: string, load: string, group: Group, print: (line: string) => void): Promise<void> {
+  let running: Running[] = [];
+  let children: ChildProcess[] = [];
+  let startedFor = "";
+  try {
+    for (const point of group.points) {
+      const needs = `${point.queues} ${point.disks}`;
+      if (needs !== startedFor) {
+        await endAll(children);
+        children = [];
+        running = [];
+        for (const server of group.servers) running.push(await start(folder, server, point, children));
+        for (const one of running) {
+          // Pages that a server has mapped cannot be forgotten later: it must not find parts of the file complete.
+          if (point.isCold === true) forget(one.image);
+          runLoad(load, one, warmUp);
+        }
+        startedFor = needs;
+      }
+      print(line(point, group, await measure(load, running, point)));
+    }
+  } finally {
+    await endAll(children);
+  }
+}
+
+async function measure(load: string, running: readonly Running[], point: Point): Promise<LoadResult[][]> {
+  const results: LoadResult[][] = running.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, one] of running.entries()) {
+      if (point.isCold === true) forget(one.image);
+      else if (one.server.isMemory !== true) warm(one.image);
+      results[index].push(runLoad(load, one, point));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  return results;
+}
+
+async function endAll(children: readonly ChildProcess[]): Promise<void> {
+  for (const child of children) child.kill("SIGTERM");
+  await Promise.all(
+    children.map((child) => (child.exitCode === null ? new Promise((resolve) => child.once("exit", resolve)) : child)),
+  );
+}
+
+/** Starts as many of a server as the point wants; returns the one that gets the load. */
+async function start(folder: string, server: ServerCommand, point: Point, children: ChildProcess[]): Promise<Running> {
+  const name = server.name.replaceAll(" ", "-");
+  const image = join(folder, `${name}.img`);
+  if (server.isMemory !== true && !existsSync(image)) writeImage(image);
+  let first: Running | undefined;
+  for (let disk = 0; disk < (point.disks ?? 1); disk++) {
+    const socket = join(folder, `${name}-${disk}.sock`);
+    rmSync(socket, { force: true });
+    const served = disk === 0 ? image : idleImage(folder, `${name}-${disk}`);
+    const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+    const words = server
+      .command(point.queues ?? 1)
+      .flatMap((word) => (word === "MAIN" ? [process.execPath, main] : [word]))
+      .map((word) => word.replaceAll("SOCKET", socket).replaceAll("IMAGE", served));
+    const child = spawn(words[0], words.slice(1), { stdio: "ignore" });
+    children.push(child);
+    await appears(socket, child, server.name);
+    first ??= { server, socket, image, pid: child.pid as number };
+  }
+  return first as Running;
+}
+
+const widths = { point: 34, number: 12 } as const;
+
+function heading({ servers }: Group): string {
+  const names = servers.map(({ name }) => name);
+  const numbers = names.map((name) => name.padStart(widths.number)).join("");
+  return `${"point".padEnd(widths.point)}${numbers}   × ${names.at(-1)}; p99 µs; p99.9 µs; server CPU µs a request`;
+}
+
+function line(point: Point, group: Group, results: readonly (readonly LoadResult[])[]): string {
+  const each = (of: (result: LoadResult) => number) => results.map((rounds) => median(rounds.map(of)));
+  const iops = each(({ iops }) => iops);
+  const last = iops[iops.length - 1];
+  const list = (values: readonly number[], digits: number) => values.map((value) => value.toFixed(digits)).join(" / ");
+  const ratios = iops.slice(0, -1).map((value) => value / last);
+  const latency = (of: "p99" | "p999") =>
+    list(
+      each(({ lat_us }) => lat_us[of]),
+      0,
+    );
+  const cpu = each(({ server_cpu, iops }) => (server_cpu * 10_000) / Math.max(1, iops));
+  return [
+    nameOf(point).padEnd(widths.point),
+    ...iops.map((value) => `${(value / 1000).toFixed(1)}k`.padStart(widths.number)),
+    `   ${list(ratios, 2)} ×; ${latency("p99")}; ${latency("p999")}; ${list(cpu, 2)}`,
+    group.points.some(({ disks }) => disks !== undefined) ? ` (${point.disks} disks)` : "",
+  ].join("");
+}
+
+/** `randread 4k depth 8, 2 queues`. */
+function nameOf({ load }: Point): string {
+  const [, rw, , blockSize, , depth, ...more] = load;
+  const rest = more.length === 0 ? "" : `, ${more.join(" ").replaceAll("--", "")}`;
+  return `${rw} ${blockSize} depth ${depth}${rest}`;
+}
+
+function runLoad(load: string, { socket, pid }: Running, point: Point): LoadResult {
+  const words = ["--socket", socket, ...point.load, "--runtime", `${seconds}`, "--ramp", point.isCold ? "0" : "0.3"];
+  const output = execFileSync(load, [...words, "--server-pid", `${pid}`, "--json"], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 60_000 + seconds * 1000,
   });
   const result = JSON.parse(output) as LoadResult;
   if (result.errors > 0) throw new Error(`${result.errors} requests failed: ${output}`);
@@ -130,7 +184,18 @@ function writeImage(path: string): void {
   const block = new Uint8Array(1 << 20).map((_, index) => index * 7);
   const fd = openSync(path, "w");
   for (let at = 0; at < fileSize; at += block.length) writeSync(fd, block, 0, block.length, at);
+  fsyncSync(fd);
   closeSync(fd);
+}
+
+/** A small file for a server without load. */
+function idleImage(folder: string, name: string): string {
+  const path = join(folder, `${name}.img`);
+  if (existsSync(path)) return path;
+  const fd = openSync(path, "w");
+  writeSync(fd, new Uint8Array(1 << 20));
+  closeSync(fd);
+  return path;
 }
 
 /** Reads the file once: the page cache of an idle machine forgets. */
@@ -141,10 +206,35 @@ function warm(path: string): void {
   closeSync(fd);
 }
 
+/** Makes the page cache forget a file, and looks whether it has. */
+function forget(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    fsyncSync(fd);
+    advise()(fd, 0, 0, dontNeed);
+    const mapping = new RawMapping(fd, fileSize);
+    let resident = 0;
+    for (let at = 0; at < fileSize; at += residencyStep) {
+      for (let page = 0; page < residencyStep; page += pageSize)
+        if (mapping.isResident(at + page, pageSize)) resident++;
+    }
+    mapping.close();
+    if (resident > 0) throw new Error(`${resident} pages of ${path} stay in the page cache: it is not cold`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 async function appears(socket: string, child: ChildProcess, name: string): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!existsSync(socket)) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${name} did not start: is it installed?`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+function numberFrom(name: string, fallback: number): number {
+  const value = Number(process.env[name] ?? fallback);
+  if (!(value > 0)) throw new Error(`${name} must be a number above 0`);
+  return value;
 }

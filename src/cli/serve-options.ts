@@ -74,16 +74,17 @@ export function serveImages(words: readonly string[], options: ServeOptions): Pl
 }
 
 /**
- * Threads to serve queues with. One queue is served fastest where the rest is; more get a thread each, as far as there
- * are processors. @throws UsageError for a device whose queues belong together
+ * Threads to serve queues with. By default one for each queue, as long as they and the virtual machine have processors
+ * of their own; one alone gains nothing over the main thread. @throws UsageError for a device whose queues belong together
  */
 export function serveThreads({ device, queues, threads }: ServeOptions): number {
   if (device === "scsi") {
     if (threads === undefined || threads === 0) return 0;
     throw new UsageError("--threads goes with --device blk: what SCSI units know is shared by all their queues");
   }
-  if (threads === undefined) return queues === 1 ? 0 : Math.min(queues, availableParallelism());
-  return Math.min(queues, threads);
+  if (threads !== undefined) return Math.min(queues, threads);
+  const fitting = Math.min(queues, Math.floor(availableParallelism() / 2));
+  return fitting > 1 ? fitting : 0;
 }
 
 /** What managing software asks for (QEMU's conventions for back-end programs). */
