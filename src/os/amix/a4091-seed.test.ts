@@ -174,6 +174,15 @@ test("5.5: a board that autocon does not find is driven at 0x40000000: an A4092 
   await both.close();
 });
 
+test("5.6: units that no bus has, and the board's own id, fail and do no harm", async () => {
+  const rig = await strictRig();
+  for (const unit of [7, 8, 15, 32, 38, 0xffff_ffff]) {
+    assert.equal((await sendThrough(rig, { unit }, inquiry(36), 36)).okay, false, `${unit}`);
+  }
+  assert.equal((await sendThrough(rig, { unit: 6 }, inquiry(36), 36)).okay, true);
+  await rig.close();
+});
+
 test("5.5: without room for its pages (ENOMEM) a command fails with status FF", async () => {
   const rig = await strictRig({ mapPages: 1 });
   const answer = await sendThrough(rig, { unit: 6 }, inquiry(36), 36);

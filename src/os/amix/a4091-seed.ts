@@ -107,7 +107,8 @@ export class SeedA4091 {
     for (let index = 0; index < messageBytes; index++) bytes[place.messages + index] = 0xff;
     const view = this.#view;
     const { address } = this.#block;
-    view.setUint32(place.table + tableLayout.select, (0x1_0000 << unit) >>> 0);
+    // The 68030 shifts everything out where JavaScript starts again at 0.
+    view.setUint32(place.table + tableLayout.select, unit < 32 ? (0x1_0000 << unit) >>> 0 : 0);
     this.#entry(tableLayout.identify, 1, address + place.identify);
     this.#entry(tableLayout.command, cdbLengthOf(cdb[0]), address + place.cdb);
     this.#entry(tableLayout.status, 1, address + place.status);
