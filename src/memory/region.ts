@@ -22,17 +22,17 @@ export class MemoryRegion {
   readonly size: number;
   /** First address past the region. */
   readonly end: number;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+  bytes: Uint8Array;
+  view: DataView;
   /**
    * The same bytes as 16-bit words in host order, for atomic access to ring indices. Empty when the bytes start at an
    * odd offset of their buffer (private buffers may; guest memory does not).
    */
-  readonly words: Uint16Array;
+  words: Uint16Array;
   /** The same bytes as 32-bit words in host order; empty when the bytes start at no multiple of 4. */
-  readonly words32: Uint32Array;
+  words32: Uint32Array;
   /** Cached views, so that copies out of this region allocate nothing. */
-  readonly pages: PageViews;
+  pages: PageViews;
   readonly shared: boolean;
   /** Address of the first byte in this process; 0 when it is not known. */
   readonly nativeAddress: number;
@@ -51,16 +51,31 @@ export class MemoryRegion {
     this.end = base + bytes.byteLength;
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.words =
-      bytes.byteOffset % 2 === 0
-        ? new Uint16Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 2))
-        : new Uint16Array(0);
-    this.words32 =
-      bytes.byteOffset % 4 === 0
-        ? new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 4))
-        : new Uint32Array(0);
+    this.words = words16Of(bytes);
+    this.words32 = words32Of(bytes);
     this.pages = new PageViews(bytes);
     this.shared = options.shared ?? false;
     this.nativeAddress = options.nativeAddress ?? 0;
   }
+  /**
+   * The same memory is at `bytes` from now on: a WebAssembly memory that grew has a new `ArrayBuffer`, and the old views are
+   * empty. Whoever keeps views of a region (queues do) has to take them anew.
+   * @throws RangeError when the size is another.
+   */
+  rebase(bytes: Uint8Array): void {
+    if (bytes.byteLength !== this.size) throw new RangeError(`a region of ${this.size} bytes got ${bytes.byteLength}`);
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.words = words16Of(bytes);
+    this.words32 = words32Of(bytes);
+    this.pages = new PageViews(bytes);
+  }
+}
+
+function words16Of({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array {
+  return byteOffset % 2 === 0 ? new Uint16Array(buffer, byteOffset, Math.floor(byteLength / 2)) : new Uint16Array(0);
+}
+
+function words32Of({ buffer, byteOffset, byteLength }: Uint8Array): Uint32Array {
+  return byteOffset % 4 === 0 ? new Uint32Array(buffer, byteOffset, Math.floor(byteLength / 4)) : new Uint32Array(0);
 }

@@ -125,6 +125,19 @@ export class PciDeviceFunction implements PciFunction {
     this.#options.onReset?.();
   }
 
+  /** Configuration space as it is, for a snapshot. Reading it has no effect on the device. */
+  saveConfig(): Uint8Array {
+    return Uint8Array.from({ length: configSpaceSize }, (_, at) => this.#byte(at));
+  }
+
+  /** Puts configuration space back to what {@link PciDeviceFunction.saveConfig} gave. */
+  restoreConfig(bytes: Uint8Array): void {
+    for (let at = 0; at < configSpaceSize; at++) this.#setByte(at, bytes[at]);
+    this.#options.onCommand?.(this.command);
+    this.#updateMappings();
+    this.#updateInterrupt();
+  }
+
   readConfig(offset: number, width: AccessWidth): number {
     const owner = this.#owner[offset];
     if (owner?.onRead !== undefined) owner.onRead(offset - this.#placeOf(owner), width);

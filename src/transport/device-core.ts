@@ -9,6 +9,7 @@ import type { Observer } from "../observe/index.js";
 import {
   createQueueDevice,
   isRingSize,
+  type MovableQueueDevice,
   type QueueDevice,
   type RingAddresses,
   type RingFormat,
@@ -56,7 +57,17 @@ export interface DeviceCoreOptions {
    * device then leaves its queues alone until DRIVER_OK, since such rings are not zero when their address is written.
    */
   startIndex?: number;
+  /** Puts something around every queue that starts: for platforms that have to know which memory is written. */
+  wrapQueue?: ((queue: MovableQueueDevice) => MovableQueueDevice) | undefined;
   observer?: Observer | undefined;
+}
+
+/** What a device has to be told to go on where another one stopped: plain data. */
+export interface DeviceCoreState {
+  readonly status: number;
+  readonly features: bigint;
+  readonly generation: number;
+  readonly queues: readonly (QueueRegisters & { readonly available?: number; readonly used?: number })[];
 }
 
 /** How a transport tells the driver. Each only sets a level or sends a message. */
@@ -83,7 +94,8 @@ export class DeviceCore implements DeviceHost {
   readonly #requiresVersion1: boolean;
   readonly #startIndex: number;
   readonly #config: DataView;
-  readonly #running: (QueueDevice | undefined)[] = [];
+  readonly #wrapQueue: DeviceCoreOptions["wrapQueue"];
+  readonly #running: (MovableQueueDevice | undefined)[] = [];
   #signals: DeviceSignals | undefined;
   #status = 0;
   #features = 0n;
@@ -97,6 +109,7 @@ export class DeviceCore implements DeviceHost {
     this.#guestEndianness = options.guestEndianness ?? "little";
     this.endianness = this.#guestEndianness;
     this.#observer = options.observer;
+    this.#wrapQueue = options.wrapQueue;
     this.#startIndex = options.startIndex ?? 0;
     const reset = options.resetsQueues === true && type.resetQueue !== undefined ? featureSet(RING_RESET) : 0n;
     this.#offered =
@@ -268,6 +281,48 @@ export class DeviceCore implements DeviceHost {
     queue.addresses = { descriptors: 0, available: 0, used: 0 };
   }
 
+  /** Regions of memory were given other bytes: running queues take their views anew. */
+  memoryMoved(): void {
+    for (const [index, queue] of this.#running.entries()) queue?.move(this.#memory, this.queues[index].addresses);
+  }
+
+  /** Requests that the device works on; chains that it keeps for events do not count. */
+  get requestsInFlight(): number {
+    let count = 0;
+    for (const [index, queue] of this.#running.entries()) {
+      if (queue !== undefined && this.type.keepsChains?.(index) !== true) count += queue.inFlight;
+    }
+    return count;
+  }
+
+  /** Where it stands, for a snapshot; chains that are kept for events are given back. @throws RangeError during requests */
+  save(): DeviceCoreState {
+    if (this.requestsInFlight > 0) throw new RangeError(`${this.type.name} has requests in flight`);
+    const queues = this.queues.map((queue, index) => {
+      const running = this.#running[index];
+      const position = running === undefined ? {} : { available: running.base & 0xffff, used: running.nextUsed };
+      return { ...queue, addresses: { ...queue.addresses }, ...position };
+    });
+    return { status: this.#status, features: this.#features, generation: this.#generation, queues };
+  }
+
+  /** Goes on where {@link DeviceCore.save} was called; memory holds what it held then. */
+  restore(state: DeviceCoreState): void {
+    this.reset();
+    this.#setFeatures(state.features);
+    this.#generation = state.generation;
+    for (const [index, { available, used, ...registers }] of state.queues.entries()) {
+      const queue = this.queues[index];
+      if (queue === undefined) continue;
+      Object.assign(queue, registers, { maxSize: queue.maxSize, addresses: { ...registers.addresses } });
+    }
+    this.#status = state.status;
+    for (const [index, { available, used }] of state.queues.entries()) {
+      if (available !== undefined)
+        this.#startQueue(index, { startIndex: available, startUsedIndex: used ?? available });
+    }
+  }
+
   /** The driver notified a queue. A legacy driver may do so at any status (0.9.5: historic drivers are served). */
   notify(index: number): void {
     if (this.#running[index] === undefined || (this.#status & DeviceStatus.Failed) !== 0) return;
@@ -313,13 +368,13 @@ export class DeviceCore implements DeviceHost {
     for (const index of this.queues.keys()) this.#startQueue(index);
   }
 
-  #startQueue(index: number): void {
+  #startQueue(index: number, place?: { startIndex: number; startUsedIndex: number }): void {
     const queue = this.queues[index];
     const format = this.ringFormat;
     if (!queue.enabled || this.#running[index] !== undefined || !isRingSize(format, queue.size)) return;
     const { INDIRECT_DESC, EVENT_IDX, NOTIFY_ON_EMPTY, IN_ORDER } = ringFeatures;
     try {
-      this.#running[index] = createQueueDevice(format, this.#memory, {
+      const queueDevice = createQueueDevice(format, this.#memory, {
         index,
         size: queue.size,
         addresses: queue.addresses,
@@ -329,8 +384,10 @@ export class DeviceCore implements DeviceHost {
         notifyOnEmpty: this.has(NOTIFY_ON_EMPTY),
         inOrder: this.has(IN_ORDER),
         startIndex: ringPlace(format, this.#startIndex, queue.size),
+        ...place,
         observer: this.#observer,
       });
+      this.#running[index] = this.#wrapQueue?.(queueDevice) ?? queueDevice;
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.fail(error);

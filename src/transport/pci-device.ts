@@ -2,14 +2,14 @@
  * A virtio PCI device: one {@link DeviceCore} behind the legacy header (BAR 0, I/O), the modern structures (BAR 4) or
  * both, with MSI-X in BAR 1. Identity by virtio 1.2 §4.1.2.
  */
-import { type RegisterWindow, readRegister, writeRegister } from "../bytes/index.js";
+import { type AccessWidth, type RegisterWindow, readRegister, writeRegister } from "../bytes/index.js";
 import { MsixTable, type PciBarOptions, PciDeviceFunction } from "../pci/index.js";
-import { DeviceCore, type DeviceCoreOptions } from "./device-core.js";
+import { DeviceCore, type DeviceCoreOptions, type DeviceCoreState } from "./device-core.js";
 import type { DeviceType } from "./device-type.js";
 import { ringFeatures } from "./features.js";
 import { legacyDeviceWindow } from "./pci-legacy/device.js";
 import { modernCapabilities, modernDeviceWindow } from "./pci-modern/device.js";
-import { modernLayout } from "./pci-modern/registers.js";
+import { type ModernLayout, modernIoLayout, modernLayout } from "./pci-modern/registers.js";
 import { IsrStatus, noVector } from "./status.js";
 
 /** Which register faces the device has. */
@@ -19,10 +19,20 @@ export type VirtioPciFlavour = "legacy" | "transitional" | "modern";
 export interface VirtioPciOptions extends DeviceCoreOptions {
   /** Default transitional: both faces, as most devices in the field are. */
   flavour?: VirtioPciFlavour;
+  /** Where a modern device has its structures: memory (default), or I/O as some firmware and emulators prefer. */
+  modernSpace?: "memory" | "io";
   /** PCI class code, 24 bits: 0x010000 for a SCSI controller. */
   classCode: number;
   /** MSI-X vectors; 0 leaves MSI-X out. Default: one for the configuration and one for each queue. */
   vectors?: number;
+}
+
+/** A device's state for a snapshot: plain data. */
+export interface VirtioPciState {
+  readonly core: DeviceCoreState;
+  readonly config: Uint8Array;
+  readonly isr: number;
+  readonly configVector: number;
 }
 
 const virtioVendorId = 0x1af4;
@@ -56,8 +66,11 @@ export class VirtioPciDevice {
     });
     const vectors = options.vectors ?? type.queueSizes.length + 1;
     this.#msix = vectors > 0 ? new MsixTable({ vectors, bar: 1 }) : undefined;
-    const bars = this.#bars(flavour, type.configSize);
-    const modern = flavour !== "legacy" ? modernCapabilities((...access) => this.#throughConfig(bars, access)) : [];
+    const layout = options.modernSpace === "io" ? modernIoLayout : modernLayout;
+    const bars = this.#bars(flavour, type.configSize, layout);
+    const throughConfig = (...access: [number, number, AccessWidth, number | undefined]) =>
+      this.#throughConfig(bars, access);
+    const modern = flavour !== "legacy" ? modernCapabilities(throughConfig, layout) : [];
     this.function = new PciDeviceFunction({
       ...identity(type, flavour),
       classCode: options.classCode,
@@ -90,7 +103,24 @@ export class VirtioPciDevice {
     return isr;
   }
 
-  #bars(flavour: VirtioPciFlavour, configSize: number): (PciBarOptions | undefined)[] {
+  /**
+   * Where it stands. Not in it: what a driver selected but did not use yet, and what the device type keeps for itself.
+   * @throws RangeError while requests are in flight
+   */
+  save(): VirtioPciState {
+    const { core, configVector } = this;
+    return { core: core.save(), config: this.function.saveConfig(), isr: this.#isr, configVector };
+  }
+
+  /** Goes on where {@link VirtioPciDevice.save} was called. */
+  restore(state: VirtioPciState): void {
+    this.function.restoreConfig(state.config);
+    this.core.restore(state.core);
+    this.configVector = state.configVector;
+    this.#setIsr(state.isr);
+  }
+
+  #bars(flavour: VirtioPciFlavour, configSize: number, layout: ModernLayout): (PciBarOptions | undefined)[] {
     const bars: (PciBarOptions | undefined)[] = new Array(6).fill(undefined);
     if (flavour !== "modern") {
       // Header with vectors, then the configuration, at the next power of two.
@@ -99,15 +129,17 @@ export class VirtioPciDevice {
     }
     if (this.#msix !== undefined) bars[1] = { kind: "memory32", size: 0x1000, window: this.#msix.window };
     if (flavour !== "legacy") {
-      const window = modernDeviceWindow(this.core, this);
-      bars[modernLayout.bar] = { kind: "memory64", prefetchable: true, size: modernLayout.size, window };
+      const { bar, size, space } = layout;
+      const window = modernDeviceWindow(this.core, this, layout);
+      bars[bar] =
+        space === "io" ? { kind: "io", size, window } : { kind: "memory64", prefetchable: true, size, window };
     }
     return bars;
   }
 
   #throughConfig(
     bars: readonly (PciBarOptions | undefined)[],
-    [bar, offset, width, value]: [number, number, 1 | 2 | 4, number | undefined],
+    [bar, offset, width, value]: [number, number, AccessWidth, number | undefined],
   ): number {
     const target: RegisterWindow | undefined = bars[bar]?.window;
     if (target === undefined || offset + width > (bars[bar]?.size ?? 0)) return 0;

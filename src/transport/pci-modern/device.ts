@@ -6,6 +6,8 @@ import { noVector } from "../status.js";
 import {
   CapabilityKind,
   commonRegisters,
+  type ModernLayout,
+  type ModernStructure,
   modernLayout,
   notifyMultiplierOffset,
   pciConfigDataOffset,
@@ -30,24 +32,43 @@ const addressRegisters = [
   { low: r.queueUsedLow.offset, high: r.queueUsedHigh.offset, field: "used" },
 ] as const;
 
+/** Where the register that holds each byte of the common configuration starts: narrow accesses reach part of one. */
+const commonStarts: readonly number[] = (() => {
+  const starts: number[] = [];
+  for (const { offset, width } of Object.values(r)) for (let at = 0; at < width; at++) starts[offset + at] = offset;
+  return starts;
+})();
+
 /** The BAR that holds all structures of a modern device. */
-export function modernDeviceWindow(core: DeviceCore, platform: ModernPlatform): RegisterWindow {
-  const common = commonWindow(core, platform);
-  const { isr, device, notify, structureSize } = modernLayout;
-  const place = (offset: number) => offset - (offset % structureSize);
+export function modernDeviceWindow(
+  core: DeviceCore,
+  platform: ModernPlatform,
+  layout: ModernLayout = modernLayout,
+): RegisterWindow {
+  const registers = commonWindow(core, platform);
+  const { common, isr, device, notify, notifyMultiplier } = layout;
+  const commonEnd = common.at + common.size;
+  const deviceEnd = device.at + device.size;
+  const notifyEnd = notify.at + notify.size;
   return windowOf(
     (offset, width) => {
-      const inside = offset % structureSize;
-      if (place(offset) === modernLayout.common) return lowBytes(common.read(inside), width);
-      if (place(offset) === isr) return inside === 0 ? platform.takeIsr() : 0;
-      if (place(offset) === device) return core.readConfig(inside, width);
+      if (offset === isr.at) return platform.takeIsr();
+      if (offset >= common.at && offset < commonEnd) {
+        const inside = offset - common.at;
+        // Buses that halve what a driver reads at once (v86's memory) ask for the bytes of a register one by one.
+        const start = commonStarts[inside] ?? inside;
+        return lowBytes(registers.read(start) >>> (8 * (inside - start)), width);
+      }
+      if (offset >= device.at && offset < deviceEnd) return core.readConfig(offset - device.at, width);
       return 0;
     },
     (offset, width, value) => {
-      const inside = offset % structureSize;
-      if (place(offset) === modernLayout.common) common.write(inside, width, value);
-      else if (place(offset) === device) core.writeConfig(inside, width, value);
-      else if (place(offset) === notify) core.notify(Math.floor(inside / modernLayout.notifyMultiplier));
+      if (offset >= notify.at && offset < notifyEnd) {
+        core.notify(notifyMultiplier === 0 ? value & 0xffff : Math.floor((offset - notify.at) / notifyMultiplier));
+      } else if (offset >= common.at && offset < commonEnd) registers.write(offset - common.at, width, value);
+      else if (offset >= device.at && offset < deviceEnd) {
+        core.writeConfig(offset - device.at, width, value);
+      }
     },
   );
 }
@@ -164,11 +185,12 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
  */
 export function modernCapabilities(
   access: (bar: number, offset: number, width: AccessWidth, value: number | undefined) => number,
+  layout: ModernLayout = modernLayout,
 ): PciCapability[] {
-  const { bar, common, isr, device, notify, structureSize, notifyMultiplier } = modernLayout;
-  const capability = (kind: number, offset: number, extra = 0): Uint8Array => {
+  const { bar, common, isr, device, notify, notifyMultiplier } = layout;
+  const capability = (kind: number, { at, size }: ModernStructure, extra = 0): Uint8Array => {
     const bytes = new Uint8Array(virtioCapability.size + extra);
-    const fields = { id: 0x09, length: bytes.length, kind, bar, offset, size: structureSize };
+    const fields = { id: 0x09, length: bytes.length, kind, bar, offset: at, size };
     virtioCapability.write(new DataView(bytes.buffer), 0, "little", fields);
     return bytes;
   };

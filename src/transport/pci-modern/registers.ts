@@ -53,14 +53,47 @@ export const notifyMultiplierOffset = virtioCapability.size;
 /** In a PCI configuration access capability: four bytes that reach into a BAR. */
 export const pciConfigDataOffset = virtioCapability.size;
 
-/** Where our device puts its structures: one page each in BAR 4. */
-export const modernLayout = {
+/** Where a device puts its structures: offsets in one BAR, in bytes. */
+export interface ModernLayout {
+  readonly bar: number;
+  readonly space: "io" | "memory";
+  readonly size: number;
+  readonly common: ModernStructure;
+  readonly isr: ModernStructure;
+  readonly device: ModernStructure;
+  readonly notify: ModernStructure;
+  /** 0: all queues share one notify register, and the value written says which is meant. */
+  readonly notifyMultiplier: number;
+}
+
+/** One structure: its first byte and its size. */
+export interface ModernStructure {
+  readonly at: number;
+  readonly size: number;
+}
+
+const page = 0x1000;
+
+/** The usual layout: one page each in BAR 4. */
+export const modernLayout: ModernLayout = {
   bar: 4,
-  size: 0x4000,
-  common: 0x0000,
-  isr: 0x1000,
-  device: 0x2000,
-  notify: 0x3000,
-  structureSize: 0x1000,
+  space: "memory",
+  size: 4 * page,
+  common: { at: 0, size: page },
+  isr: { at: page, size: page },
+  device: { at: 2 * page, size: page },
+  notify: { at: 3 * page, size: page },
   notifyMultiplier: 4,
-} as const;
+};
+
+/** The layout in I/O space, of which a function may have 256 bytes at once (PCI 3.0 §6.2.5.1). */
+export const modernIoLayout: ModernLayout = {
+  bar: 4,
+  space: "io",
+  size: 0x100,
+  common: { at: 0, size: 0x40 },
+  isr: { at: 0x40, size: 4 },
+  notify: { at: 0x44, size: 4 },
+  device: { at: 0x80, size: 0x80 },
+  notifyMultiplier: 0,
+};
