@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CdDrive, Disk } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
+import { buildRdb } from "../../../testing/rdb-builder.js";
 import { IoError } from "../exec/index.js";
 import { readCommandList } from "./command-list.js";
 import { Command, commandName, supportedCommands, supportedCommandsLater } from "./command-numbers.js";
@@ -255,6 +256,39 @@ test("extended asks for write protection and ejects; strict says 0 and does noth
       assert.equal(read.error !== 0, !isStrict);
     });
   }
+});
+
+test("TD_GETNUMTRACKS: cylinders of a valid RDB wherever it is in the first 16 blocks, else blocks", async () => {
+  for (const [rdbBlock, damage, tracks] of [
+    [0, false, 60],
+    [15, false, 60],
+    [3, true, 60 * 128],
+    [16, false, 60 * 128],
+  ] as const) {
+    const bytes = new Uint8Array(60 * 128 * 512);
+    bytes.set(buildRdb({ cylinders: 60, rdbBlock, partitions: [] }));
+    if (damage) bytes[rdbBlock * 512 + 100] ^= 1;
+    const disk = new Disk(MemoryStore.of(bytes), { powerOnAttention: false });
+    await withRig({ units: [unitAt(0, 0, disk)] }, async ({ program }) => {
+      const { error, actual } = await (await program()).do({ command: c.TD_GETNUMTRACKS });
+      assert.deepEqual([error, actual], [0, tracks], `block ${rdbBlock}`);
+    });
+  }
+});
+
+test("a CD is ejected and loaded again; CMD_UPDATE of what has no cache is done", async () => {
+  const drive = new CdDrive(MemoryStore.of(patternBytes(1 << 20), { isReadOnly: true }));
+  await withRig({ units: [unitAt(0, 0, drive)] }, async ({ program }) => {
+    const one = await program();
+    assert.equal((await one.do({ command: c.CMD_UPDATE })).error, 0);
+    assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, 0);
+    assert.equal((await one.do({ command: c.TD_EJECT, length: 1 })).error, 0);
+    assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, IoError.BadDriveType);
+    assert.equal((await one.do({ command: c.TD_EJECT, length: 0 })).error, 0);
+    const again = await one.read(c.CMD_READ, 2048, 4096);
+    assert.equal(again.error, 0);
+    assert.ok(Buffer.compare(again.bytes, patternBytes(1 << 20).subarray(2048, 6144)) === 0);
+  });
 });
 
 test("requests that a program reuses at once, and memory that it takes away while a command runs", () =>
