@@ -385,7 +385,8 @@ describe("hostile front ends", { skip: process.platform !== "linux" && "needs Li
           [fe.memoryFile, { offset: 1n << 40n }],
           [fe.memoryFile, { queues: 9 }],
           [fe.memoryFile, { queues: 0 }],
-          [fe.memoryFile, { queueSize: 3 }],
+          [fe.memoryFile, { queueSize: 0 }],
+          [fe.memoryFile, { queueSize: 32_769 }],
           [one, {}],
           [event, {}],
         ];
