@@ -104,7 +104,7 @@ test("reserved-features-device-1, reserved-features-driver-1: VERSION_1 is alway
   assert.equal(
     negotiated & further,
     further,
-    "reserved-features-driver-3, -driver-5, -driver-6: the driver takes them",
+    "the driver takes them: reserved-features-driver-3, reserved-features-driver-5, reserved-features-driver-6",
   );
   assert.ok(loop.driver.link.has(RING_PACKED) && loop.driver.link.has(VERSION_1));
   await loop.close();

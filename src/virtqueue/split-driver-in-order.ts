@@ -6,6 +6,7 @@ import type { GuestMemory } from "../memory/index.js";
 import type { QueueDriverOptions } from "./queue.js";
 import { SplitDriver } from "./split-driver.js";
 
+/** One driver half; chains come back in the order in which they were added. */
 export class InOrderSplitDriver<Cookie> extends SplitDriver<Cookie> {
   /** Head of the chain that comes back next. */
   private _oldest = 0;
