@@ -58,6 +58,8 @@ export interface CommandBehaviour {
   readonly driveType: "3.5" | "new-style" | "zero";
   /** Tracks are counted, or 0 (B35). */
   readonly tracks: "counted" | "zero";
+  /** An RDB counts when its checksum is right, or when it is called one (B30). */
+  readonly rdb: "checksum" | "name";
   /** Change count and medium are the unit's, or constants. */
   readonly mediumState: "kept" | "constant";
   /** Write protection is asked for, or denied. */
@@ -116,6 +118,7 @@ export const rightCommands: CommandBehaviour = {
   geometryType: "peripheral",
   driveType: "3.5",
   tracks: "counted",
+  rdb: "checksum",
   mediumState: "kept",
   protection: "asked",
   eject: "ejects",

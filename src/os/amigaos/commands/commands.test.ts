@@ -8,6 +8,7 @@ import { IoError } from "../exec/index.js";
 import { readCommandList } from "./command-list.js";
 import { Command, commandName, supportedCommands, supportedCommandsLater } from "./command-numbers.js";
 import { type CommandRigOptions, fill, patternBytes, patternDisk, unitAt, withRig } from "./command-rig.test.js";
+import { readGeometry } from "./geometry.js";
 import { DriveType } from "./medium-commands.js";
 import { ScsiFlag } from "./scsi-cmd.js";
 
@@ -257,6 +258,16 @@ test("extended asks for write protection and ejects; strict says 0 and does noth
     });
   }
 });
+
+test("B28: what SmartFilesystem 1.290 asks of a device: version 50, a drive type, local memory, a clean geometry", () =>
+  withRig({}, async ({ program, system }) => {
+    const one = await program();
+    assert.ok(system.device.version[0] >= 50);
+    assert.equal((await one.do({ command: c.TD_GETDRIVETYPE })).actual, DriveType.Drive3_5);
+    const { bytes } = await one.geometry(c.TD_GETGEOMETRY);
+    assert.equal(readGeometry(bytes).bufferMemory, 0x101);
+    assert.deepEqual([...bytes.subarray(30)], [0, 0]);
+  }));
 
 test("TD_GETNUMTRACKS: cylinders of a valid RDB wherever it is in the first 16 blocks, else blocks", async () => {
   for (const [rdbBlock, damage, tracks] of [

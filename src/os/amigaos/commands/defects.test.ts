@@ -2,8 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inTime } from "../../../testing/index.js";
-import { commandScenarios, runScenario } from "./defect-scenarios.test.js";
+import { runScenario } from "./defect-scenario.test.js";
+import { knownScenarios } from "./defect-scenarios-known.test.js";
+import { latentScenarios } from "./defect-scenarios-latent.test.js";
 import { commandDefects, commandsWith } from "./defects.js";
+
+const commandScenarios = [...knownScenarios, ...latentScenarios];
 
 test("there is a scenario for each defect", () => {
   assert.deepEqual(

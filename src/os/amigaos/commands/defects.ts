@@ -1,6 +1,6 @@
 /**
  * Known defects of commands, sizes, geometry, errors and memory, as what puts them back into a profile. B: chapter 10.1 of the
- * reference, Q: 3.8, L: weaknesses of v1.5 that chapters 4 to 6 and 10.2 name. Those of queues, registers, discovery and
+ * reference, Q: 3.8, C: weaknesses of v1.5 that chapters 4 to 6 and 10.2 name. Those of queues, registers, discovery and
  * tasks are in `device/`.
  */
 import type { CommandBehaviour } from "./behaviour.js";
@@ -16,7 +16,7 @@ function defect(id: string, text: string, change: Partial<CommandBehaviour>): Co
   return { id, text, change };
 }
 
-/** By id. B5 and B30 are in `mount/`: nothing of a profile decides them. */
+/** By id. */
 export const commandDefects: readonly CommandDefect[] = [
   defect("B1", "the program's address is given to the device", { addresses: "virtual" }),
   defect("B2", "TD_FORMAT writes nothing", { format: "nothing" }),
@@ -31,26 +31,27 @@ export const commandDefects: readonly CommandDefect[] = [
   defect("B28c", "a drive type that SmartFilesystem does not take", { driveType: "new-style" }),
   defect("B29a", "more than 32 bits of sectors are what is left of them", { totalSectors: "wrapped" }),
   defect("B29b", "cylinders of 64 blocks lose the rest", { shape: "fixed-64" }),
+  defect("B30", "a stale RDB with a wrong checksum is taken", { rdb: "name" }),
   defect("B31", "more than 65 535 blocks wrap", { cdbChoice: "address", splitting: "none" }),
   defect("B34", "a held request without a unit is never answered", { changeWithoutUnit: "no-answer" }),
   defect("B35", "no tracks", { tracks: "zero" }),
   defect("Q5", "the scatter list overflows", { splitting: "none", scatterBounds: "unchecked", mostSegments: 62 }),
-  defect("L1", "blocks of 512 until somebody asks for the geometry", { blockSizeKnown: "at-geometry" }),
-  defect("L2", "a scattered buffer of more than 62 pages is refused", { splitting: "none", mostSegments: 62 }),
-  defect("L3", "nothing makes writes durable", { update: "nothing" }),
-  defect("L4", "an older change request is forgotten", { replacedRequest: "forgotten" }),
-  defect("L5", "a request that takes itself back is answered twice", { sameRequest: "twice" }),
-  defect("L6", "change counts and medium are constants", { mediumState: "constant" }),
-  defect("L7", "read-only disks show as writable", { protection: "never" }),
-  defect("L8", "a CD-ROM shows as a disk", { geometryType: "disk" }),
-  defect("L9", "ETD commands ignore the change count", { etdCount: "ignored" }),
-  defect("L10", "sense of forwarded commands is thrown away", { forwardedSense: "discarded" }),
-  defect("L11", "only six SCSI commands", { opcodes: "list", localAnswers: "always" }),
-  defect("L12", "two LUNs of a target look alike", { localAnswers: "always", identifiers: "target" }),
-  defect("L13", "VPD pages are not cut to the allocation", { localAnswers: "always", shortRoom: "refused" }),
-  defect("L14", "SMART data without a checksum", { smartChecksum: "zero" }),
-  defect("L15", "sense in descriptor format is taken for fixed", { senseFormats: "fixed" }),
-  defect("L16", "TD_EJECT does nothing", { eject: "nothing" }),
+  defect("C1", "blocks of 512 until somebody asks for the geometry", { blockSizeKnown: "at-geometry" }),
+  defect("C2", "a scattered buffer of more than 62 pages is refused", { splitting: "none", mostSegments: 62 }),
+  defect("C3", "nothing makes writes durable", { update: "nothing" }),
+  defect("C4", "an older change request is forgotten", { replacedRequest: "forgotten" }),
+  defect("C5", "a request that takes itself back is answered twice", { sameRequest: "twice" }),
+  defect("C6", "change counts and medium are constants", { mediumState: "constant" }),
+  defect("C7", "read-only disks show as writable", { protection: "never" }),
+  defect("C8", "a CD-ROM shows as a disk", { geometryType: "disk" }),
+  defect("C9", "ETD commands ignore the change count", { etdCount: "ignored" }),
+  defect("C10", "sense of forwarded commands is thrown away", { forwardedSense: "discarded" }),
+  defect("C11", "only six SCSI commands", { opcodes: "list", localAnswers: "always" }),
+  defect("C12", "two LUNs of a target look alike", { localAnswers: "always", identifiers: "target" }),
+  defect("C13", "VPD pages are not cut to the allocation", { localAnswers: "always", shortRoom: "refused" }),
+  defect("C14", "SMART data without a checksum", { smartChecksum: "zero" }),
+  defect("C15", "sense in descriptor format is taken for fixed", { senseFormats: "fixed" }),
+  defect("C16", "TD_EJECT does nothing", { eject: "nothing" }),
 ];
 
 /** A profile's behaviour with defects put back. @throws RangeError for an id that is none */

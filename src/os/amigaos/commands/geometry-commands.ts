@@ -3,6 +3,7 @@ import { cdb as scsiCdb } from "../../../scsi/index.js";
 import type { UnitRequest } from "../device/command-entry.js";
 import type { UnitAccess } from "../device/unit.js";
 import { IoError } from "../exec/index.js";
+import type { CommandBehaviour } from "./behaviour.js";
 import { learnCapacity, outcomeError } from "./capacity.js";
 import {
   bufferMemory,
@@ -86,14 +87,15 @@ async function rdbCylinders(unit: UnitAccess, blocks: number): Promise<number | 
     if (outcomeError(unit, outcome) !== 0 || outcome.actual < length) return undefined;
     const view = new DataView(memory.read(scratch, length).buffer);
     for (let at = 0; at < length; at += blockSize) {
-      if (isRigidDisk(view, at, blockSize)) return view.getUint32(at + 4 * rdsk.cylinders);
+      if (isRigidDisk(view, at, blockSize, unit.profile.commands.rdb)) return view.getUint32(at + 4 * rdsk.cylinders);
     }
   }
   return undefined;
 }
 
-function isRigidDisk(view: DataView, at: number, blockSize: number): boolean {
+function isRigidDisk(view: DataView, at: number, blockSize: number, rule: CommandBehaviour["rdb"]): boolean {
   if (view.getUint32(at) !== rdsk.id) return false;
+  if (rule === "name") return true;
   const longs = view.getUint32(at + 4 * rdsk.longs);
   if (longs < 1 || longs > blockSize / 4) return false;
   let sum = 0;
