@@ -1,4 +1,5 @@
 /** A unit: what is known of it, its task, and the synchronous path (chapters 3 and 5 of the reference). */
+import { parseSense, ScsiStatus, SenseKey } from "../../../scsi/index.js";
 import { learnCapacity } from "../commands/capacity.js";
 import {
   ctrlCSignal,
@@ -17,6 +18,7 @@ import { Pipeline } from "./pipeline.js";
 import type { PipelineSlot } from "./pipeline-slot.js";
 import type { SlotOwner } from "./slot-owner.js";
 import type { OpenDataPath } from "./slot-transfer.js";
+import { type StartMessage, sharedMessage, startTask } from "./start-task.js";
 import { sendSynchronously, transferSynchronously } from "./synchronous-path.js";
 import type { Capacity, CdbCommand, CdbOutcome, DeviceAccess, UnitAccess } from "./unit.js";
 
@@ -34,8 +36,8 @@ export interface UnitOptions {
   readonly timeout: number;
 }
 
-/** While somebody has it open: its task and all that goes with it. */
-interface Running {
+/** A unit while somebody has it open: its task and all that goes with it. */
+export interface Running {
   readonly task: ExecTask;
   readonly port: MessagePort;
   readonly interrupt: number;
@@ -46,21 +48,8 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
-/** What a task finds when it starts. */
-interface StartMessage {
-  unit: AmigaUnit | undefined;
-  running: Running | undefined;
-}
-
-/** The message of a driver that kept it where the next start puts its own. */
-const sharedMessage: StartMessage = { unit: undefined, running: undefined };
-
-/** CreateTask: the new task gets the processor after whoever made it let go of it. */
-async function startTask(message: StartMessage): Promise<void> {
-  for (let turn = 0; turn < 16; turn++) await Promise.resolve();
-  const { unit, running } = message;
-  if (unit !== undefined && running !== undefined) await unit.runTask(running);
-}
+/** Additional sense codes that speak of the medium. */
+const SenseCode = { mediumChanged: 0x28, mediumAbsent: 0x3a } as const;
 
 const taskPriority = 5;
 /** Bytes of the memory for answers. */
@@ -151,7 +140,8 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
       this.#running = running;
       this.#io.addUnit(this);
       this.workers++;
-      const message = this.profile.behaviour.startMessage === "own" ? { unit: this, running } : sharedMessage;
+      const isOwn = this.profile.behaviour.startMessage === "own";
+      const message: StartMessage = isOwn ? { unit: this, running } : sharedMessage;
       message.unit = this;
       message.running = running;
       running.ended = startTask(message).catch((error: unknown) => {
@@ -211,6 +201,15 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
     this.capacity = undefined;
     for (const request of this.heldChangeInterrupts.splice(0)) this.#answer(request, 0);
     if (!isPresent) for (const request of this.heldRemoves.splice(0)) this.#answer(request, 0);
+  }
+
+  /** An answer that speaks of the medium is news like an event: devices do not report every change by themselves. */
+  noteAnswer({ outcome, status, sense, senseLength }: PipelineSlot["scsi"]): void {
+    if (status !== ScsiStatus.CheckCondition || outcome !== "done") return;
+    if (this.profile.behaviour.events === "ignored") return;
+    const found = parseSense(sense.subarray(0, senseLength));
+    if (found?.asc === SenseCode.mediumAbsent && this.isMediumPresent) this.mediumChanged(false);
+    else if (found?.key === SenseKey.UnitAttention && found.asc === SenseCode.mediumChanged) this.mediumChanged(true);
   }
 
   reply(request: UnitRequest): void {

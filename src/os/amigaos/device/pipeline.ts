@@ -103,6 +103,7 @@ export class Pipeline {
     // Its unit was closed under it.
     if (transfer === undefined || request === undefined) return;
     const { profile } = this.#unit;
+    this.#unit.noteAnswer(scsi);
     if (slot.endWith === 0) {
       const decision = decideRepeat(scsi, profile.behaviour.pipelinedRetry, slot.repeats, profile);
       if (decision !== "no") {

@@ -16,7 +16,8 @@ export class Poller {
   wake(): void {
     if (this.#running || this.#stopped) return;
     this.#running = true;
-    void this.#run();
+    // A machine that was closed meanwhile has nothing to look at.
+    this.#run().catch(() => {});
   }
 
   /** Ends with the turn that is under way. */

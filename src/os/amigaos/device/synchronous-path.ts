@@ -38,6 +38,7 @@ export async function sendSynchronously(
       if (wasReset && slot.endWith === 0 && io.failure === undefined) continue;
       return failed(pathError);
     }
+    unit.noteAnswer(scsi);
     const decision = decideRepeat(scsi, how, repeats, profile);
     if (decision === "no") {
       const { response, status, sense, senseLength } = scsi;
