@@ -14,7 +14,13 @@ export { AdapterRequest } from "./host-adapter/adapter-request.js";
 export * from "./host-adapter/contract.js";
 export * from "./host-adapter/faults.js";
 export * from "./host-adapter/find-boards.js";
-export * from "./host-adapter/options.js";
+export {
+  type AdapterClock,
+  type AdapterPlatform,
+  type AdapterStage,
+  adapterStages,
+  type HostAdapterOptions,
+} from "./host-adapter/options.js";
 export { scriptSource } from "./host-adapter/script-source.js";
 export * from "./registers.js";
 export * from "./scripts/assembler.js";

@@ -4,7 +4,7 @@
  */
 import type { DmaBlock, DmaMemory } from "../../memory/index.js";
 import { describeCdb, lunOf, ScsiResponse, TaskAttribute, targetOf, type UnitAddress } from "../../scsi/index.js";
-import { Message } from "../target/messages.js";
+import { ExtendedMessage, Message } from "../target/messages.js";
 import { cdbLengthOf } from "../target/target-command.js";
 import type { AdapterCommand, AdapterRequestState } from "./contract.js";
 import { DataChain } from "./data-chain.js";
@@ -116,6 +116,7 @@ export class AdapterRequest implements AdapterCommand {
     this.#entry(tableOffset.rest, 3, slot.address + place.rest);
     this.#entry(tableOffset.sink, parts.drainSize, parts.sink);
     this.#entry(tableOffset.source, parts.drainSize, parts.source);
+    this.#entry(tableOffset.reply, 1, slot.address + place.reply);
     this.setReply(Message.NoOperation);
   }
 
@@ -209,9 +210,16 @@ export class AdapterRequest implements AdapterCommand {
   }
 
   /** The message that is sent when the target asks for one. */
-  setReply(...bytes: readonly number[]): void {
-    this.#entry(tableOffset.reply, bytes.length, this.slot.address + place.reply);
-    for (const [index, byte] of bytes.entries()) this.#view.setUint8(this.#at + place.reply + index, byte);
+  setReply(message: number): void {
+    this.#view.setUint32(this.#at + tableOffset.reply, 1);
+    this.#view.setUint8(this.#at + place.reply, message);
+  }
+
+  /** The same with SDTR. */
+  setReplySync(period: number, offset: number): void {
+    const bytes = [Message.Extended, 3, ExtendedMessage.Synchronous, period, offset];
+    this.#view.setUint32(this.#at + tableOffset.reply, bytes.length);
+    this.slot.region.bytes.set(bytes, this.#at + place.reply);
   }
 
   /** Bytes of an extended message behind its length. */

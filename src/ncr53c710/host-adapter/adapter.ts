@@ -18,7 +18,10 @@ import {
 } from "../../scsi/index.js";
 import { a4091Layout, DipSwitch } from "../a4091/board.js";
 import { hostRegisters } from "../registers.js";
-import { AdapterRequest, type RequestParts } from "./adapter-request.js";
+import { featuresOf, limitsOf } from "./adapter-limits.js";
+import type { AdapterRequest } from "./adapter-request.js";
+import { Attention } from "./attention.js";
+import { BusReset } from "./bus-reset.js";
 import { BusSequencer, type SequencerParts } from "./bus-sequencer.js";
 import { ChipControl } from "./chip-control.js";
 import { sendOne } from "./command-sender.js";
@@ -30,29 +33,18 @@ import {
   type AdapterClock,
   type AdapterPlatform,
   type AdapterStage,
+  checkOptions,
   type HostAdapterOptions,
   systemAdapterClock,
+  usual,
 } from "./options.js";
 import { Recovery } from "./recovery.js";
+import { RequestPool } from "./request-pool.js";
 import { AdapterScript } from "./script.js";
 import { checkStage } from "./stages.js";
 import { StopHandler } from "./stop-handler.js";
 
-const usualTimeout = 30_000;
-const usualGrace = 2000;
-const usualSettle = 250;
-const usualWatch = 100;
-const usualTags = 32;
-/** Time that SCSI RST is held, milliseconds; the standard wants 25 µs. */
-const resetHold = 1;
-/** Stops that one look at the chip takes care of. */
-const stopsAtOnce = 64;
-/** Looks in a row that find the chip stopped all the time, and no command has started, moved data or ended. */
-const fruitlessLooks = 64;
-/** Bus resets in a row without a command that was answered. */
-const deadBusResets = 5;
 const drainSize = 256;
-const largestTransfer = 16 << 20;
 
 /** The driver. */
 export class NcrHostAdapter implements HostAdapter {
@@ -68,24 +60,14 @@ export class NcrHostAdapter implements HostAdapter {
   readonly #chip: ChipControl;
   readonly #script: AdapterScript;
   readonly #drain: DmaBlock;
-  readonly #parts: RequestParts;
+  readonly #pool: RequestPool;
   readonly #sequencer: BusSequencer;
-  readonly #stops: StopHandler;
   readonly #recovery: Recovery;
+  readonly #attention: Attention;
+  readonly #reset: BusReset;
   readonly #live = new LiveRequests();
-  readonly #pool: AdapterRequest[] = [];
-  readonly #all: AdapterRequest[] = [];
-  readonly #onTick = () => this.#tick();
   #detach: (() => void) | undefined;
-  #stopWatch: (() => void) | undefined;
-  #isPolling = false;
-  #isHandling = false;
   #ended = 0;
-  #fruitless = 0;
-  #settled: Promise<void> = Promise.resolve();
-  #lostInterrupts = 0;
-  #busResets = 0;
-  #resetsInARow = 0;
   #faults = 0;
   #lastFault: AdapterFault | undefined;
   #failure: Error | undefined;
@@ -95,11 +77,8 @@ export class NcrHostAdapter implements HostAdapter {
     const { dip } = board;
     const { dma } = platform;
     this.hostId = options.hostId ?? dip & DipSwitch.HostId;
-    if (!Number.isInteger(this.hostId) || this.hostId < 0 || this.hostId > 7) {
-      throw new RangeError(`a SCSI id is within 0…7, got ${this.hostId}`);
-    }
-    const { tags = usualTags } = options;
-    if (!Number.isInteger(tags) || tags < 0 || tags > 256) throw new RangeError(`0 to 256 queue tags, got ${tags}`);
+    checkOptions(options);
+    const { tags = usual.tags } = options;
     this.board = board;
     this.stage = options.stage ?? "read-write";
     this.#platform = platform;
@@ -107,26 +86,22 @@ export class NcrHostAdapter implements HostAdapter {
     this.#clock = options.clock ?? systemAdapterClock;
     this.isPolled = options.completion === "poll" || platform.interrupts.attachZorro === undefined;
     const { hostId } = this;
-    this.limits = {
-      targets: [0, 1, 2, 3, 4, 5, 6, 7].filter((id) => id !== hostId),
-      luns: options.luns ?? ((dip & DipSwitch.OneLun) !== 0 ? 1 : 8),
-      largestTransfer,
-    };
+    this.limits = limitsOf(hostId, dip, options);
     const registers = subWindow(platform.memorySpace, board.base + a4091Layout.chip);
     const window = tracedWindow(registers, hostRegisters, "a4091", options.observer);
     this.#chip = new ChipControl(window, hostId, !this.isPolled);
     this.#script = new AdapterScript(dma);
     this.#drain = dma.allocate(2 * drainSize, 16);
     dma.toDevice?.(this.#drain.address, this.#drain.size);
-    this.#parts = {
+    this.#pool = new RequestPool({
       dma,
       moved: this.#script.entries.moved,
       sink: this.#drain.address,
       source: this.#drain.address + drainSize,
       drainSize,
-      timeout: options.timeout ?? usualTimeout,
-    };
-    const spare = this.#newRequest();
+      timeout: options.timeout ?? usual.timeout,
+    });
+    const spare = this.#pool.take();
     const script = this.#script;
     const synchronous = options.synchronous ?? (dip & DipSwitch.Synchronous) !== 0;
     const sequencing: SequencerParts = {
@@ -138,19 +113,40 @@ export class NcrHostAdapter implements HostAdapter {
         noticed: (code, detail) => this.#note(code, detail),
         faulty: (code, detail) => {
           this.#note(code, detail);
-          this.#resetBus(true);
+          this.#reset.reset(true);
         },
-        busWasReset: () => this.#resetBus(false),
+        busWasReset: () => this.#reset.reset(false),
         dismissed: (succeeded) => this.#recovery.dismissed(succeeded),
       },
     };
     this.#sequencer = new BusSequencer(sequencing);
-    this.#stops = new StopHandler(sequencing, this.#sequencer);
     this.#recovery = new Recovery({
-      ...{ sequencer: this.#sequencer, spare, now: () => this.#clock.now(), grace: options.grace ?? usualGrace },
+      ...{ sequencer: this.#sequencer, spare, now: () => this.#clock.now(), grace: options.grace ?? usual.grace },
       fail: (request, error) => this.#fail(request, error),
       targetWasReset: (target) => this.#targetWasReset(target),
-      resetBus: () => this.#resetBus(true),
+      resetBus: () => this.#reset.reset(true),
+    });
+    this.#reset = new BusReset({
+      ...{ chip: this.#chip, sequencer: this.#sequencer, live: this.#live, clock: this.#clock },
+      settleTime: options.busSettle ?? usual.busSettle,
+      isClosed: () => this.#isClosed,
+      endByReset: (request) => this.#endByReset(request),
+      done: () => this.#recovery.busWasReset(),
+      dead: () => {
+        this.#note("bus-dead", this.#lastFault?.message);
+        this.#giveUp(this.#lastFault);
+      },
+      failed: (error) => this.#giveUp(error),
+    });
+    this.#attention = new Attention({
+      stops: new StopHandler(sequencing, this.#sequencer),
+      ...{ sequencer: this.#sequencer, recovery: this.#recovery, live: this.#live, clock: this.#clock },
+      ...{ isPolled: this.isPolled, interval: options.watch ?? usual.watch },
+      endless: () => {
+        this.#note("endless-interrupt");
+        this.#guarded(() => this.#reset.reset(true));
+      },
+      failed: (error) => this.#giveUp(error),
     });
   }
 
@@ -198,20 +194,14 @@ export class NcrHostAdapter implements HostAdapter {
     const { aborts, deviceResets } = this.#recovery;
     return {
       ...this.#sequencer.counters,
-      ...{ aborts, deviceResets, lostInterrupts: this.#lostInterrupts, busResets: this.#busResets },
+      ...{ aborts, deviceResets, lostInterrupts: this.#attention.lostInterrupts, busResets: this.#reset.count },
       faults: this.#faults,
     };
   }
 
   /** What the driver makes use of, by name. */
   get features(): string[] {
-    const { disconnect = true, tags = usualTags } = this.#options;
-    return [
-      ...(disconnect ? ["DISCONNECT"] : []),
-      ...(this.#sequencer.negotiates ? ["SYNCHRONOUS"] : []),
-      ...(tags > 0 ? ["QUEUE_TAGS"] : []),
-      "AUTOSENSE",
-    ];
+    return featuresOf(this.#options, this.#sequencer.negotiates);
   }
 
   agreement(target: number): SyncAgreement | undefined {
@@ -227,23 +217,16 @@ export class NcrHostAdapter implements HostAdapter {
 
   acquireRequest(): AdapterRequest {
     if (this.#failure !== undefined) throw this.#failure;
-    return this.#pool.pop() ?? this.#newRequest();
+    return this.#pool.take();
   }
 
   releaseRequest(request: AdapterCommand): void {
-    const own = this.#own(request);
-    own.state = "idle";
-    own.onEnd = undefined;
-    own.error = undefined;
-    own.timeout = this.#parts.timeout;
-    own.attribute = TaskAttribute.Simple;
-    own.clearData();
-    this.#pool.push(own);
+    this.#pool.give(request);
   }
 
   submit(request: AdapterCommand): void {
     if (this.#failure !== undefined) throw this.#failure;
-    const own = this.#own(request);
+    const own = this.#pool.own(request);
     if (own.unit !== undefined) throw new InternalError("a request is submitted that is under way");
     if (own.target === this.hostId) throw new RangeError(`SCSI id ${this.hostId} is the board's own`);
     const unit = this.#sequencer.unitAt(own.target, own.lun);
@@ -255,22 +238,25 @@ export class NcrHostAdapter implements HostAdapter {
     this.#live.add(own);
     if (own.attribute === TaskAttribute.HeadOfQueue) unit.waiting.pushFront(own);
     else unit.waiting.push(own);
-    this.#watch();
-    if (!this.#isHandling) this.#guarded(() => this.#sequencer.proceed());
-    if (this.isPolled && !this.#isPolling) this.#keepPolling();
+    try {
+      if (!this.#attention.isLooking) this.#sequencer.proceed();
+    } catch (error) {
+      this.#giveUp(error);
+    }
+    this.#attention.wake();
   }
 
   poll(): number {
     const before = this.#ended;
-    this.#handle();
+    this.#attention.look();
     return this.#ended - before;
   }
 
   callOff(request: AdapterCommand, reason = "called off"): void {
-    const own = this.#own(request);
+    const own = this.#pool.own(request);
     if (own.unit === undefined) return;
     this.#guarded(() => this.#recovery.callOff(own, new RequestAborted(`${own.describe()}: ${reason}`)));
-    this.#watch();
+    this.#attention.wake();
   }
 
   // With promises
@@ -284,14 +270,14 @@ export class NcrHostAdapter implements HostAdapter {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve) => {
       this.#guarded(() => this.#recovery.resetTarget(target, resolve));
-      this.#watch();
+      this.#attention.wake();
     });
   }
 
   resetBus(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    this.#guarded(() => this.#resetBus(true));
-    return this.#settled;
+    this.#guarded(() => this.#reset.reset(true));
+    return this.#reset.settled;
   }
 
   async close(reason: Error = new DeviceError("the driver was removed")): Promise<void> {
@@ -299,7 +285,7 @@ export class NcrHostAdapter implements HostAdapter {
     this.#isClosed = true;
     this.#failure ??= reason;
     this.#detach?.();
-    this.#stopWatch?.();
+    this.#attention.close();
     try {
       this.#stopHardware();
     } finally {
@@ -308,7 +294,7 @@ export class NcrHostAdapter implements HostAdapter {
       }
       this.#sequencer.takeDown();
       this.#recovery.busWasReset();
-      for (const request of this.#all) request.free();
+      this.#pool.close();
       this.#platform.dma.free(this.#drain);
       this.#platform.dma.free(this.#script.block);
     }
@@ -322,26 +308,15 @@ export class NcrHostAdapter implements HostAdapter {
     observer?.emit({ category: "scsi", source: "A4", name: "board", fields: { base, dip, id: this.hostId } });
     this.#chip.setUp();
     const handler = () => {
-      this.#handle();
+      this.#attention.look();
     };
     if (!this.isPolled) this.#detach = this.#platform.interrupts.attachZorro?.("INT2", handler);
     if (this.#options.resetsBus ?? true) {
-      this.#driveReset();
-      await this.#settled;
+      this.#reset.begin();
+      await this.#reset.settled;
     } else this.#sequencer.bringUp();
     if (this.#failure !== undefined) throw this.#failure;
     observer?.emit({ category: "scsi", source: "A4", name: "ready", fields: { stage: this.stage } });
-  }
-
-  #newRequest(): AdapterRequest {
-    const request = new AdapterRequest(this.#parts);
-    this.#all.push(request);
-    return request;
-  }
-
-  #own(request: AdapterCommand): AdapterRequest {
-    if (request instanceof AdapterRequest) return request;
-    throw new InternalError("a request of another driver");
   }
 
   /** Carries work out; a machine whose registers cannot be reached any more is given up. */
@@ -353,68 +328,6 @@ export class NcrHostAdapter implements HostAdapter {
     }
   }
 
-  /** Looks at the chip until it runs, a bounded number of times. Returns how often it had stopped. */
-  #handle(): number {
-    if (this.#isHandling || this.#isClosed) return 0;
-    this.#isHandling = true;
-    const { progress } = this.#sequencer;
-    let stops = 0;
-    try {
-      while (stops < stopsAtOnce && this.#stops.handle()) stops++;
-    } catch (error) {
-      this.#giveUp(error);
-    } finally {
-      this.#isHandling = false;
-    }
-    if (stops < stopsAtOnce || this.#sequencer.progress !== progress) this.#fruitless = 0;
-    else if (++this.#fruitless > fruitlessLooks) {
-      this.#fruitless = 0;
-      this.#note("endless-interrupt");
-      this.#guarded(() => this.#resetBus(true));
-    }
-    return stops;
-  }
-
-  /** Without interrupts somebody has to look. */
-  #keepPolling(): void {
-    this.#isPolling = true;
-    const look = () => {
-      this.#handle();
-      if (this.#isClosed || this.#live.count === 0) this.#isPolling = false;
-      else this.#clock.after(0, look);
-    };
-    // Chips that are quick have ended already.
-    queueMicrotask(look);
-  }
-
-  #watch(): void {
-    if (this.#stopWatch !== undefined || this.#isClosed) return;
-    this.#stopWatch = this.#clock.after(this.#options.watch ?? usualWatch, this.#onTick);
-  }
-
-  /** Finds interrupts that were lost and commands that are late. */
-  #tick(): void {
-    this.#stopWatch = undefined;
-    if (this.#isClosed) return;
-    if (this.#handle() > 0 && !this.isPolled) this.#lostInterrupts++;
-    const now = this.#clock.now();
-    this.#guarded(() => {
-      for (let request = this.#live.oldest; request !== undefined; ) {
-        // What is called off may be gone from the list.
-        const { younger } = request;
-        if (request.deadline > 0 && now >= request.deadline && request.calledOff === undefined) {
-          this.#recovery.callOff(
-            request,
-            new RequestAborted(`${request.describe()}: no answer in ${request.timeout} ms`),
-          );
-        }
-        request = younger;
-      }
-      this.#recovery.tick();
-    });
-    if (this.#live.count > 0 || this.#recovery.isActive) this.#watch();
-  }
-
   #note(code: AdapterFaultCode, detail?: string): void {
     this.#faults++;
     this.#lastFault = new AdapterFault(code, detail);
@@ -424,7 +337,7 @@ export class NcrHostAdapter implements HostAdapter {
 
   #answered(request: AdapterRequest): void {
     this.#recovery.ended(request);
-    if (request.response === ScsiResponse.Ok) this.#resetsInARow = 0;
+    if (request.response === ScsiResponse.Ok) this.#reset.answered();
     const { calledOff } = request;
     const isLost = calledOff !== undefined && request.response !== ScsiResponse.Ok;
     request.state = isLost ? "failed" : "done";
@@ -468,57 +381,6 @@ export class NcrHostAdapter implements HostAdapter {
   #targetWasReset(target: number): void {
     this.#sequencer.targets[target].forget(this.#sequencer.negotiates);
     this.#endStarted((request) => request.target === target);
-  }
-
-  /** Everything that was started is over; targets get their time. */
-  #resetBus(drives: boolean): void {
-    this.#busResets++;
-    if (++this.#resetsInARow > deadBusResets) {
-      this.#note("bus-dead", this.#lastFault?.message);
-      this.#giveUp(this.#lastFault);
-      return;
-    }
-    if (drives) {
-      this.#chip.abort(true);
-      this.#driveReset();
-      this.#chip.abort(false);
-    } else this.#settle();
-    const started = this.#live.all().filter(({ state }) => state === "started");
-    for (const request of started) this.#sequencer.forget(request);
-    this.#sequencer.takeDown();
-    this.#sequencer.forgetAgreements();
-    for (const request of started) this.#endByReset(request);
-    this.#recovery.busWasReset();
-  }
-
-  #driveReset(): void {
-    this.#chip.driveBusReset(true);
-    this.#settled = new Promise((resolve) => {
-      this.#clock.after(resetHold, () => {
-        if (!this.#isClosed) this.#guarded(() => this.#chip.driveBusReset(false));
-        this.#whenSettled(resolve);
-      });
-    });
-  }
-
-  #settle(): void {
-    this.#settled = new Promise((resolve) => this.#whenSettled(resolve));
-  }
-
-  #whenSettled(resolve: () => void): void {
-    const resets = this.#busResets;
-    this.#clock.after(this.#options.busSettle ?? usualSettle, () => {
-      // After a later reset targets get their time again.
-      if (!this.#isClosed && resets === this.#busResets) {
-        this.#guarded(() => {
-          this.#chip.clearFifos();
-          this.#chip.takeCauses();
-          this.#sequencer.bringUp();
-          this.#sequencer.proceed();
-        });
-      }
-      resolve();
-    });
   }
 
   #giveUp(cause: unknown): void {

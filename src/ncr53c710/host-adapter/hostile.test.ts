@@ -71,7 +71,7 @@ async function outcome(adapter: NcrHostAdapter): Promise<string> {
 
 async function othersWork(adapter: NcrHostAdapter): Promise<void> {
   for (let tries = 0; ; tries++) {
-    const answer = await adapter.execute(unitAddress(3, 0), cdb.testUnitReady());
+    const answer = await adapter.execute(unitAddress(3, 0), cdb.testUnitReady(), { timeout: 5000 });
     if (answer.response === ScsiResponse.Ok && answer.status === ScsiStatus.Good) return;
     assert.ok(tries < 10, JSON.stringify(answer));
   }

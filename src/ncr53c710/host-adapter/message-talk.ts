@@ -158,10 +158,8 @@ export class MessageTalk {
     const isWanted = this.#parts.synchronous && ours.offset > 0;
     const isSettled = isWanted && this.#settle(target, ours);
     if (!isSettled) this.#settle(target, undefined);
-    this.#refuse(
-      request,
-      ...[Message.Extended, 3, ExtendedMessage.Synchronous, ours.period, isSettled ? ours.offset : 0],
-    );
+    request.setReplySync(ours.period, isSettled ? ours.offset : 0);
+    this.#sayReply(request);
   }
 
   #settle(target: TargetState, agreement: { period: number; offset: number } | undefined): boolean {
@@ -170,9 +168,13 @@ export class MessageTalk {
     return isPossible;
   }
 
-  /** Asks for the word with ATN, and says this. */
-  #refuse(request: AdapterRequest, ...reply: readonly number[]): void {
-    request.setReply(...reply);
+  #refuse(request: AdapterRequest, message: number): void {
+    request.setReply(message);
+    this.#sayReply(request);
+  }
+
+  /** Asks for the word with ATN. */
+  #sayReply(request: AdapterRequest): void {
     request.toDevice();
     this.#parts.chip.start(this.#parts.script.entries.refuse);
   }

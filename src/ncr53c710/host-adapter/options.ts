@@ -81,3 +81,17 @@ export const systemAdapterClock: AdapterClock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Defaults of {@link HostAdapterOptions}. */
+export const usual = { timeout: 30_000, grace: 2000, busSettle: 250, watch: 100, tags: 32 } as const;
+
+/** @throws RangeError when an option makes no sense. */
+export function checkOptions({ hostId = 7, tags = usual.tags, luns = 8 }: HostAdapterOptions): void {
+  const check = (name: string, value: number, least: number, most: number) => {
+    if (Number.isInteger(value) && value >= least && value <= most) return;
+    throw new RangeError(`${name} must be within ${least}…${most}, got ${value}`);
+  };
+  check("hostId", hostId, 0, 7);
+  check("tags", tags, 0, 256);
+  check("luns", luns, 1, 8);
+}
