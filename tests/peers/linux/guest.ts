@@ -234,7 +234,7 @@ function firstFileSystem(options: GuestOptions): ArchiveEntry[] {
 }
 
 /** Paths of modules in the order in which they load: what each depends on comes first. */
-function moduleOrder(kernel: string, names: readonly string[]): string[] {
+export function moduleOrder(kernel: string, names: readonly string[]): string[] {
   const folder = join(kernel, "modules");
   const paths = new Map(
     readdirSync(folder).map((file) => [file.replace(/\.ko$/, "").replaceAll("-", "_"), join(folder, file)]),

@@ -1,0 +1,3 @@
+export * from "./emulator.js";
+export * from "./pc.js";
+export * from "./start.js";

@@ -1,0 +1,214 @@
+/** A PC in v86 with our PCI functions in it. */
+import { UnsupportedError } from "../../errors/index.js";
+import type { GuestMemory } from "../../memory/index.js";
+import type { Observer } from "../../observe/index.js";
+import type { PciBar, PciFunction } from "../../pci/index.js";
+import { type DeviceType, VirtioPciDevice, type VirtioPciState } from "../../transport/index.js";
+import { CoherentQueue } from "./coherent-queue.js";
+import { hostConfiguration } from "./config-host.js";
+import { probeV86, type V86Cpu, type V86Emulator } from "./emulator.js";
+import { InterruptLines } from "./interrupt-lines.js";
+import { MemoryDecoder } from "./memory-decoder.js";
+import { PortDecoder } from "./port-decoder.js";
+import { V86Ram } from "./ram.js";
+import { RegisterGate } from "./register-gate.js";
+
+/** Slots that v86 has nothing in. */
+const freeSlots = [2, 3, 4, 13, 14, 15, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29] as const;
+/** How long a snapshot waits for requests that are under way. */
+const settleTime = 10_000;
+
+/** Which registers a virtio device shows: the legacy header, or the modern structures in memory or in I/O space. */
+export type V86Registers = "legacy" | "modern" | "modern-io";
+
+/** How a virtio device is plugged in. */
+export interface V86VirtioOptions {
+  /** PCI class code, 24 bits. */
+  readonly classCode: number;
+  /** Default `modern`. */
+  readonly registers?: V86Registers;
+  /** Ring features that the device offers. */
+  readonly ringFeatures?: bigint;
+  /** Default the next free one. */
+  readonly slot?: number;
+}
+
+/** A PC that can be gone back to. The content of disks is not in it: it must be what it was. */
+export interface V86Snapshot {
+  /** v86's own state. */
+  readonly emulator: ArrayBuffer;
+  /** Our devices, in the order in which they were plugged in. */
+  readonly devices: readonly VirtioPciState[];
+}
+
+interface Plugged {
+  readonly fn: PciFunction;
+  readonly pirq: number;
+  level: boolean;
+}
+
+/** The PC. Plug devices in before the emulator runs: firmware looks for them once. */
+export class V86Pc {
+  readonly emulator: V86Emulator;
+  /** Called when one of our devices threw: a bug, and the guest's access read all ones. */
+  onFailure: ((error: unknown) => void) | undefined;
+  /** Called when the guest restarted the PC, before the firmware runs. */
+  onRestart: (() => void) | undefined;
+  readonly #cpu: V86Cpu;
+  readonly #observer: Observer | undefined;
+  readonly #gate: RegisterGate;
+  readonly #lines: InterruptLines;
+  readonly #ports: PortDecoder;
+  readonly #mapped: MemoryDecoder;
+  readonly #ram: V86Ram;
+  readonly #functions = new Map<number, Plugged>();
+  readonly #devices: VirtioPciDevice[] = [];
+  #quiet = false;
+
+  /**
+   * Takes an emulator that has loaded and does not run yet.
+   * @throws UnsupportedError when this version of v86 has not the parts that this needs
+   */
+  constructor(emulator: V86Emulator, observer?: Observer) {
+    const cpu = probeV86(emulator);
+    this.emulator = emulator;
+    this.#cpu = cpu;
+    this.#observer = observer;
+    this.#ram = new V86Ram(cpu, () => {
+      for (const { core } of this.#devices) core.memoryMoved();
+    });
+    this.#lines = new InterruptLines(cpu);
+    this.#gate = new RegisterGate({
+      entering: () => this.#ram.look(),
+      leaving: () => this.#lines.deliver(true),
+      failed: (error) => this.onFailure?.(error),
+    });
+    this.#ports = new PortDecoder(cpu, this.#gate);
+    this.#mapped = new MemoryDecoder(cpu, this.#gate);
+    hostConfiguration(
+      cpu,
+      this.#gate,
+      (place) => this.#functions.get(place)?.fn,
+      () => this.#ports.refresh(),
+    );
+    const { v86 } = emulator;
+    const tick = v86.do_tick.bind(v86);
+    v86.do_tick = () => {
+      tick();
+      // What answers between two turns of the processor writes to memory, too.
+      this.#ram.look();
+    };
+    const reboot = cpu.reboot_internal.bind(cpu);
+    cpu.reboot_internal = () => {
+      for (const { fn } of this.#functions.values()) fn.reset();
+      this.onRestart?.();
+      reboot();
+    };
+  }
+
+  get memory(): GuestMemory {
+    return this.#ram.memory;
+  }
+
+  /** Puts a virtio device into a slot. @throws RangeError when there is none left */
+  plugVirtio(type: DeviceType, options: V86VirtioOptions): VirtioPciDevice {
+    const { registers = "modern", classCode, ringFeatures, slot } = options;
+    const device = new VirtioPciDevice(type, {
+      classCode,
+      flavour: registers === "legacy" ? "legacy" : "modern",
+      modernSpace: registers === "modern-io" ? "io" : "memory",
+      // v86 has no message interrupts.
+      vectors: 0,
+      memory: this.memory,
+      observer: this.#observer,
+      wrapQueue: (queue) => new CoherentQueue(queue, (from, to) => this.#cpu.jit_dirty_cache(from, to)),
+      ...(ringFeatures === undefined ? {} : { ringFeatures }),
+    });
+    this.plug(device.function, slot);
+    this.#devices.push(device);
+    return device;
+  }
+
+  /** Puts a PCI function into a slot of bus 0. @throws RangeError when it is taken, or there is none left */
+  plug(fn: PciFunction, slot?: number): void {
+    const { device_spaces } = this.#cpu.devices.pci;
+    const isFree = (at: number) => !this.#functions.has(at << 3) && device_spaces[at << 3] === undefined;
+    const place = slot ?? freeSlots.find(isFree);
+    if (place === undefined) throw new RangeError("the PC has no free slot left");
+    if (place < 0 || place > 31 || !isFree(place)) throw new RangeError(`slot ${place} is taken`);
+    const pirq = InterruptLines.pirqOf(place, fn.interruptPin);
+    const plugged: Plugged = { fn, pirq, level: false };
+    this.#functions.set(place << 3, plugged);
+    fn.attach({
+      interruptChanged: () => this.#interruptChanged(plugged),
+      mappingChanged: () => this.#remap(),
+      sendMessage: () => {},
+    });
+    this.#interruptChanged(plugged);
+    this.#remap();
+  }
+
+  /**
+   * Stops the PC between two instructions and keeps all of it but the disks' content, then lets it go on.
+   * @throws UnsupportedError when requests do not end, or there are functions besides virtio's
+   */
+  async save(): Promise<V86Snapshot> {
+    if (this.#devices.length < this.#functions.size) {
+      throw new UnsupportedError("only virtio devices can be in a snapshot");
+    }
+    const wasRunning = this.emulator.is_running();
+    if (wasRunning) await this.emulator.stop();
+    try {
+      const end = Date.now() + settleTime;
+      while (this.#devices.some(({ core }) => core.requestsInFlight > 0)) {
+        if (Date.now() > end) throw new UnsupportedError("a request does not end, so no snapshot can be made");
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      this.#ram.look();
+      const devices = this.#devices.map((device) => device.save());
+      return { emulator: await this.emulator.save_state(), devices };
+    } finally {
+      if (wasRunning) await this.emulator.run();
+    }
+  }
+
+  /**
+   * Goes back to a snapshot, of a PC with the same memory and the same devices in the same slots. The emulator must not run.
+   * @throws RangeError when devices differ
+   */
+  async restore(snapshot: V86Snapshot): Promise<void> {
+    if (snapshot.devices.length !== this.#devices.length) {
+      throw new RangeError(`the snapshot has ${snapshot.devices.length} devices, this PC ${this.#devices.length}`);
+    }
+    this.#quiet = true;
+    try {
+      await this.emulator.restore_state(snapshot.emulator);
+      this.#ram.look();
+      for (const [index, device] of this.#devices.entries()) device.restore(snapshot.devices[index]);
+    } finally {
+      this.#quiet = false;
+    }
+    const levels = [0, 0, 0, 0];
+    for (const plugged of this.#functions.values()) {
+      plugged.level = plugged.fn.interruptLevel;
+      if (plugged.level) levels[plugged.pirq]++;
+    }
+    this.#lines.restore(levels);
+    this.#remap();
+  }
+
+  #interruptChanged(plugged: Plugged): void {
+    const level = plugged.fn.interruptLevel;
+    if (this.#quiet || plugged.fn.interruptPin === 0 || level === plugged.level) return;
+    plugged.level = level;
+    this.#lines.change(plugged.pirq, level);
+    if (!this.#gate.isInside) this.#lines.deliver(false);
+  }
+
+  #remap(): void {
+    const bars: PciBar[] = [];
+    for (const { fn } of this.#functions.values()) bars.push(...fn.bars.filter(({ decoding }) => decoding));
+    this.#ports.map(bars.filter(({ space }) => space === "io"));
+    this.#mapped.map(bars.filter(({ space }) => space === "memory"));
+  }
+}

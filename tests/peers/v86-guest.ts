@@ -1,0 +1,178 @@
+/**
+ * Debian's Linux for i386 in a PC in v86, in this process: stock kernel and modules, busybox, and a shell on the serial line
+ * that is asked one command after the other.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeV86Pc, type V86Constructor, type V86Pc, type V86PcOptions } from "../../src/platform/v86/index.js";
+import { type ArchiveEntry, entryMode, makeArchive } from "./linux/cpio.js";
+import { moduleOrder } from "./linux/guest.js";
+
+// dist/tests/peers/v86-guest.js
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
+const kernelFolder = join(process.env["RINGSIDE_PEERS"] ?? join(root, ".peers"), "linux-i386");
+const firmware = "/usr/share/seabios";
+
+/** Why there is no PC in v86, if so. */
+export function whyNoV86(): string | undefined {
+  if (packageFile("v86/build/v86.wasm") === undefined) return "the optional package v86 is not installed";
+  if (!existsSync(join(firmware, "bios.bin"))) return "no firmware: the package seabios is not installed";
+  return undefined;
+}
+
+/** Why there is no Linux in it, if so. */
+export function whyNoV86Linux(): string | undefined {
+  if (!existsSync(join(kernelFolder, "vmlinuz"))) return "no Linux kernel for i386 in .peers: run .ci/install-peers";
+  return whyNoV86();
+}
+
+function packageFile(name: string): string | undefined {
+  try {
+    return createRequire(import.meta.url).resolve(name);
+  } catch {
+    return undefined;
+  }
+}
+
+let compiled: Promise<object> | undefined;
+
+/** A PC without our devices, not running. */
+export async function makePc(options: Partial<V86PcOptions> = {}): Promise<V86Pc> {
+  const name: string = "v86";
+  const { V86 } = (await import(name)) as { V86: V86Constructor };
+  const { WebAssembly } = globalThis as unknown as {
+    WebAssembly: { compile(bytes: Uint8Array): Promise<object>; instantiate(module: object, imports: object): never };
+  };
+  const path = packageFile("v86/build/v86.wasm");
+  if (path === undefined) throw new Error("v86 is not installed");
+  compiled ??= WebAssembly.compile(readFileSync(path));
+  const module = await compiled;
+  return makeV86Pc({
+    V86,
+    instantiate: async (imports) => (await (WebAssembly.instantiate(module, imports) as Promise<InstanceOf>)).exports,
+    bios: readFileSync(join(firmware, "bios.bin")),
+    vgaBios: readFileSync(join(firmware, "vgabios-stdvga.bin")),
+    ...options,
+  });
+}
+
+interface InstanceOf {
+  readonly exports: object;
+}
+
+/** Modules that {@link bootLinux} loads before it asks for commands, besides what these need. */
+const usualModules = ["virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic"];
+
+/** The kernel and a first file system with a shell. */
+export function linuxFiles(modules: readonly string[] = []): Pick<V86PcOptions, "kernel" | "initrd" | "commandLine"> {
+  return {
+    kernel: readFileSync(join(kernelFolder, "vmlinuz")),
+    initrd: makeArchive(firstFileSystem([...usualModules, ...modules])),
+    commandLine: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on quiet loglevel=3 panic=-1",
+  };
+}
+
+function firstFileSystem(modules: readonly string[]): ArchiveEntry[] {
+  const text = (value: string) => new TextEncoder().encode(value);
+  const order = moduleOrder(kernelFolder, modules);
+  const loads = order.map((path) => `insmod /modules/${path.split("/").at(-1)} || echo "@@failed ${path}"`);
+  const init = [
+    "#!/bin/sh",
+    "/bin/busybox mkdir -p /proc /sys /dev /tmp /mnt /sbin /usr/bin /usr/sbin",
+    "/bin/busybox --install -s",
+    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev",
+    "export PATH=/bin:/sbin:/usr/bin:/usr/sbin",
+    "exec </dev/ttyS0 >/dev/ttyS0 2>&1",
+    "stty -echo -icrnl -onlcr",
+    ...loads,
+    'echo "@@ready"',
+    'while read -r line; do eval "$line"; echo "@@status $?"; done',
+  ];
+  return [
+    { path: "bin/busybox", mode: entryMode.program, content: readFileSync(join(kernelFolder, "busybox")) },
+    { path: "bin/sh", mode: entryMode.link, content: text("busybox") },
+    ...order.map((path) => ({
+      path: `modules/${path.split("/").at(-1)}`,
+      mode: entryMode.file,
+      content: readFileSync(path),
+    })),
+    { path: "init", mode: entryMode.program, content: text(`${init.join("\n")}\n`) },
+  ];
+}
+
+/** The shell on the serial line. */
+export class GuestShell {
+  readonly pc: V86Pc;
+  #pending = "";
+  #output = "";
+  #waiting: { mark: RegExp; done: (before: string, match: RegExpExecArray) => void } | undefined;
+  readonly #listener: (byte: number) => void;
+
+  constructor(pc: V86Pc) {
+    this.pc = pc;
+    this.#listener = (byte) => this.#take(byte);
+    pc.emulator.add_listener("serial0-output-byte", this.#listener as (argument: never) => void);
+  }
+
+  /** Everything that came. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Waits for a line, and gives what came before it. @throws Error with what came, when it does not come in time */
+  async until(mark: RegExp, patience: number): Promise<{ before: string; match: RegExpExecArray }> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting = undefined;
+        reject(
+          new Error(`the guest did not say ${mark} in ${patience / 1000} s; it said:\n${this.#output.slice(-3000)}`),
+        );
+      }, patience);
+      this.#waiting = {
+        mark,
+        done: (before, match) => {
+          clearTimeout(timer);
+          resolve({ before, match });
+        },
+      };
+      this.#look();
+    });
+  }
+
+  /** Runs a command and gives what it printed. @throws Error when its status is not 0, or it takes too long */
+  async run(command: string, patience = 120_000): Promise<string> {
+    this.#pending = "";
+    const answer = this.until(/^@@status (\d+)\r?\n/m, patience);
+    this.pc.emulator.serial0_send(`${command}\n`);
+    const { before, match } = await answer;
+    if (match[1] !== "0") throw new Error(`${command}: status ${match[1]}\n${before}`);
+    return before.replaceAll("\r", "").trimEnd();
+  }
+
+  #take(byte: number): void {
+    const character = String.fromCharCode(byte);
+    this.#pending += character;
+    this.#output += character;
+    if (character === "\n") this.#look();
+  }
+
+  #look(): void {
+    const waiting = this.#waiting;
+    const match = waiting?.mark.exec(this.#pending);
+    if (waiting === undefined || match === null || match === undefined) return;
+    const before = this.#pending.slice(0, match.index);
+    this.#pending = this.#pending.slice(match.index + match[0].length);
+    this.#waiting = undefined;
+    waiting.done(before, match);
+  }
+}
+
+/** Starts a PC and waits for the shell. */
+export async function bootLinux(pc: V86Pc, patience = 180_000): Promise<GuestShell> {
+  const shell = new GuestShell(pc);
+  await pc.emulator.run();
+  await shell.until(/^@@ready\r?\n/m, patience);
+  return shell;
+}
