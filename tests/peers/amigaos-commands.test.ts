@@ -48,6 +48,9 @@ async function withQemu(
   }
 }
 
+/** For one check: version 1.5 has no time-outs, and what a failed check leaves behind may keep the next ones waiting. */
+const patience = { timeout: 30_000 };
+
 /** What mounter.library does first; by this the unit attention after power-on is met where it is repeated. */
 async function askGeometry(system: AmigaSystem): Promise<void> {
   for (const unit of [0, 1]) {
@@ -72,14 +75,16 @@ for (const [name, board] of Object.entries(machines)) {
         patternDisk(index, index, { byteLength: bytes.length, seed: index + 1 }),
       );
       await withRig({ machine, profile, units }, async ({ system }) => {
-        for (const check of programChecks) await t.test(check.name, () => check.run({ system, profile, content }));
+        for (const check of programChecks)
+          await t.test(check.name, patience, () => check.run({ system, profile, content }));
       });
     });
 
     test(`the test program on ${name}, QEMU's, ${profile}`, { skip }, async (t) => {
       await withQemu(board, profile, twoDisks(), async (system) => {
         await askGeometry(system);
-        for (const check of programChecks) await t.test(check.name, () => check.run({ system, profile, content }));
+        for (const check of programChecks)
+          await t.test(check.name, patience, () => check.run({ system, profile, content }));
       });
     });
   }

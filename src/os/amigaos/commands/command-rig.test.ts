@@ -2,7 +2,7 @@
 import type { FaultHook } from "../../../observe/index.js";
 import { Disk, type LogicalUnit } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
-import { type AmigaLoopUnit, openAmigaLoop } from "../../../testing/index.js";
+import { type AmigaLoopUnit, inTime, openAmigaLoop } from "../../../testing/index.js";
 import { type ExecMemory, ExecTask, IoFlag, IoRequest, MessagePort, type PageOrder } from "../exec/index.js";
 import type { AmigaSystem } from "../open-amigaos.js";
 import { type AmigaProfile, amigaProfiles } from "../profile.js";
@@ -228,6 +228,12 @@ export async function openCommandRig(options: CommandRigOptions = {}): Promise<C
 /** Runs work on a system and takes it down. */
 export async function withRig(options: CommandRigOptions, work: (rig: CommandRig) => Promise<void>): Promise<void> {
   const rig = await openCommandRig(options);
-  await work(rig);
+  try {
+    await work(rig);
+  } catch (error) {
+    // What a broken rule left behind may not let itself be closed.
+    await inTime(rig.close(), 500).catch(() => {});
+    throw error;
+  }
   await rig.close();
 }
