@@ -2,6 +2,7 @@
 import { DeviceError, ProtocolError } from "../errors/index.js";
 import type { DmaMemory } from "../memory/index.js";
 import { openVhostUser, type VhostUserFrontEnd } from "../platform/vhost-user/index.js";
+import type { ScsiInitiator } from "../scsi/index.js";
 import { featureNames, featureSet, hasFeature, ProtocolFeature, ringFeatures } from "../transport/index.js";
 import {
   BlkBlocks,
@@ -135,6 +136,7 @@ async function attachScsi(frontEnd: VhostUserFrontEnd, options: AttachOptions): 
     const units = await discoverUnits(driver);
     const unit = chooseUnit(units, options);
     const blocks = new UnitBlocks(driver, unit);
+    const perQueue = Array.from({ length: options.queues }, (_, queue) => new UnitBlocks(onQueue(driver, queue), unit));
     const { target, lun, serial = "", writeProtected: readOnly } = unit;
     const { vendor, product, revision } = unit.inquiry;
     const facts = {
@@ -149,12 +151,21 @@ async function attachScsi(frontEnd: VhostUserFrontEnd, options: AttachOptions): 
       close: () => ended(driver.close(), frontEnd),
       failure: () => driver.failure,
       isGone: () => transport.isGone,
-      transfer: (isWrite, lba, bytes) => (isWrite ? blocks.write(lba, bytes) : blocks.read(lba, bytes)),
+      transfer: (isWrite, lba, bytes, queue) =>
+        isWrite ? perQueue[queue].write(lba, bytes) : perQueue[queue].read(lba, bytes),
     };
   } catch (error) {
     await driver.close();
     throw error;
   }
+}
+
+/** The driver as one that sends all commands through one of its request queues. */
+function onQueue(driver: VirtioScsiDriver, queue: number): ScsiInitiator {
+  return {
+    limits: driver.limits,
+    execute: (address, cdb, options = {}) => driver.execute(address, cdb, { ...options, queue }),
+  };
 }
 
 function chooseUnit(units: readonly DiscoveredUnit[], { to, socket }: AttachOptions): DiscoveredUnit {

@@ -101,3 +101,17 @@ function timeOf(work: () => void): number {
   work();
   return performance.now() - start;
 }
+
+test("looking that finds nothing again and again becomes rare, and usual again when it finds something", () => {
+  const { driver, ring } = pacedPair({ spin: 1000, size: 256 });
+  const turn = () => {
+    add(driver, 1);
+    for (let chain = ring.pop(); chain !== undefined; chain = ring.pop()) ring.push(chain, 0);
+    const took = timeOf(() => void ring.enableNotifications());
+    ring.publish();
+    reapAll(driver);
+    return took >= 0.9;
+  };
+  const looks = Array.from({ length: 120 }, turn).filter((looked) => looked).length;
+  assert.ok(looks >= 4 && looks < 14, `looked ${looks} of 120 times`);
+});

@@ -16,6 +16,10 @@ const moreRequests = 16;
 /** Bytes that are worth telling of on their own. */
 const manyBytes = 64 * 1024;
 
+/** So many looks in a row may find nothing; after that ever more occasions are let pass, up to so many. */
+const freeMisses = 3;
+const longestSkip = 64;
+
 /** What a paced ring asks of the one who runs it. */
 export interface PaceMaker {
   /** Tells the front end that something was published. */
@@ -38,6 +42,10 @@ export class PacedRing implements DeviceRing {
   #limit = earlyRequests;
   #popped = 0;
   #worked = false;
+  /** Looks in a row that found nothing. */
+  #misses = 0;
+  /** Occasions to look that are let pass. */
+  #skips = 0;
   /** Found while spinning. */
   #next: Chain | undefined;
 
@@ -107,7 +115,9 @@ export class PacedRing implements DeviceRing {
       return true;
     }
     // While requests are under way elsewhere their end is the next thing to happen, and it is no news of this ring.
-    if (this.#spin > 0 && this.#worked && this.#ring.inFlight === 0 && this.#findMore()) return false;
+    if (this.#spin > 0 && this.#worked && this.#ring.inFlight === 0 && this.#isPromising() && this.#findMore()) {
+      return false;
+    }
     const isAsleep = this.#ring.enableNotifications();
     if (isAsleep) this.#popped = 0;
     return isAsleep;
@@ -136,6 +146,14 @@ export class PacedRing implements DeviceRing {
     this.#limit = moreRequests;
   }
 
+  /** Whether looking has found something lately: where it does not, the processor is better left to the driver. */
+  #isPromising(): boolean {
+    if (this.#skips === 0) return true;
+    this.#skips--;
+    this.#worked = false;
+    return false;
+  }
+
   /** Looks at the ring for a while. What is done is told first: the front end makes more of it. */
   #findMore(): boolean {
     this.#worked = false;
@@ -145,9 +163,11 @@ export class PacedRing implements DeviceRing {
       this.#next = this.#ring.pop();
       if (this.#next !== undefined) {
         this.#popped++;
+        this.#misses = 0;
         return true;
       }
     } while (performance.now() < end && this.#ring.broken === undefined);
+    if (++this.#misses > freeMisses) this.#skips = Math.min(longestSkip, 2 ** (this.#misses - freeMisses));
     return false;
   }
 }
