@@ -13,7 +13,6 @@ import { benchScsi } from "./scsi.js";
 import { benchStorport } from "./storport.js";
 import { benchVhost } from "./vhost.js";
 import { benchGuest } from "./vhost-guest.js";
-import { benchGuest } from "./vhost-guest.js";
 
 export interface Benchmark {
   readonly name: string;
@@ -42,7 +41,6 @@ export const benchmarks: readonly Benchmark[] = [
     run: benchFaces,
   },
   { name: "vhost", title: "vhost-user-blk server against qemu-storage-daemon", run: benchVhost },
-  { name: "guest", title: "a Linux guest under TCG on our server and on qemu-storage-daemon", run: benchGuest },
   { name: "guest", title: "a Linux guest under TCG on our server and on qemu-storage-daemon", run: benchGuest },
   { name: "idle", title: "what a vhost-user server costs that has nothing to do", run: benchIdle },
 ];

@@ -85,11 +85,10 @@ export class NcrHostAdapter implements HostAdapter {
     this.#options = options;
     this.#clock = options.clock ?? systemAdapterClock;
     this.isPolled = options.completion === "poll" || platform.interrupts.attachZorro === undefined;
-    const { hostId } = this;
-    this.limits = limitsOf(hostId, dip, options);
+    this.limits = limitsOf(this.hostId, dip, options);
     const registers = subWindow(platform.memorySpace, board.base + a4091Layout.chip);
     const window = tracedWindow(registers, hostRegisters, "a4091", options.observer);
-    this.#chip = new ChipControl(window, hostId, !this.isPolled);
+    this.#chip = new ChipControl(window, this.hostId, !this.isPolled);
     this.#script = new AdapterScript(dma);
     this.#drain = dma.allocate(2 * drainSize, 16);
     dma.toDevice?.(this.#drain.address, this.#drain.size);
@@ -105,7 +104,7 @@ export class NcrHostAdapter implements HostAdapter {
     const script = this.#script;
     const synchronous = options.synchronous ?? (dip & DipSwitch.Synchronous) !== 0;
     const sequencing: SequencerParts = {
-      ...{ chip: this.#chip, script, hostId, spare, tags, synchronous },
+      ...{ chip: this.#chip, script, hostId: this.hostId, spare, tags, synchronous },
       refresh: dma.fromDevice === undefined ? undefined : () => dma.fromDevice?.(script.end, script.saidSize),
       disconnect: options.disconnect ?? true,
       listener: {
@@ -234,8 +233,8 @@ export class NcrHostAdapter implements HostAdapter {
     own.state = "waiting";
     own.error = undefined;
     own.calledOff = undefined;
-    own.deadline = own.timeout > 0 ? this.#clock.now() + own.timeout : 0;
     this.#live.add(own);
+    own.deadline = this.#attention.wake(own.timeout);
     if (own.attribute === TaskAttribute.HeadOfQueue) unit.waiting.pushFront(own);
     else unit.waiting.push(own);
     try {
@@ -243,7 +242,6 @@ export class NcrHostAdapter implements HostAdapter {
     } catch (error) {
       this.#giveUp(error);
     }
-    this.#attention.wake();
   }
 
   poll(): number {

@@ -38,6 +38,8 @@ export class Attention {
   readonly #onTick = () => this.#tick();
   readonly #onTurn = () => this.#turn();
   #fruitless = 0;
+  /** The time of the last look, in whole milliseconds: asking for each command costs more than it tells. */
+  #now = 0;
   #isPolling = false;
   #isClosed = false;
   #stopWatch: (() => void) | undefined;
@@ -68,15 +70,23 @@ export class Attention {
     return count;
   }
 
-  /** Something is under way: from now on somebody looks. */
-  wake(): void {
-    if (this.#isClosed) return;
+  /**
+   * Something is under way: from now on somebody looks.
+   * @param timeout milliseconds, 0 for ever. @returns when they are over, by a clock that goes with the looks; 0 for never.
+   */
+  wake(timeout = 0): number {
+    if (this.#isClosed) return 0;
     const { clock, interval, isPolled } = this.#parts;
-    this.#stopWatch ??= clock.after(interval, this.#onTick);
-    if (!isPolled || this.#isPolling) return;
-    this.#isPolling = true;
-    // Chips that are quick will have ended already.
-    queueMicrotask(this.#onTurn);
+    if (this.#stopWatch === undefined) {
+      this.#now = Math.ceil(clock.now());
+      this.#stopWatch = clock.after(interval, this.#onTick);
+    }
+    if (isPolled && !this.#isPolling) {
+      this.#isPolling = true;
+      // Chips that are quick will have ended already.
+      queueMicrotask(this.#onTurn);
+    }
+    return timeout === 0 ? 0 : this.#now + interval + Math.ceil(timeout);
   }
 
   /** Nobody looks any more. */
@@ -110,7 +120,8 @@ export class Attention {
 
   #callOffLate(): void {
     const { live, clock, recovery } = this.#parts;
-    const now = clock.now();
+    const now = Math.ceil(clock.now());
+    this.#now = now;
     for (let request = live.oldest; request !== undefined; ) {
       // What is called off may be gone from the list.
       const { younger } = request;
