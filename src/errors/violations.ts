@@ -134,6 +134,16 @@ export const violations = {
   },
   "sector-past-capacity": { section: "virtio 1.2 §5.2.6.1", text: "the request goes past the device's capacity" },
   "response-short": { section: "virtio 1.2 §5.2.6, §5.6.6.1", text: "the device wrote less than a response header" },
+  // Packets
+  "packet-offload-invalid": {
+    section: "virtio 1.2 §5.1.6",
+    text: "checksum or segmentation fields do not fit the packet or what was negotiated",
+  },
+  "packet-length-invalid": { section: "virtio 1.2 §5.1.6", text: "a packet is shorter or longer than any frame" },
+  "packet-buffers-missing": {
+    section: "virtio 1.2 §5.1.6.3.2",
+    text: "a packet's num_buffers is 0 or more than the buffers that were used",
+  },
 } as const satisfies Record<string, { section: string; text: string }>;
 
 /** The name of a rule of a ring or a transport. */

@@ -361,7 +361,8 @@ export class DeviceCore implements DeviceHost {
 
   #featuresAcceptable(): boolean {
     const versionFits = !this.#requiresVersion1 || this.has(ringFeatures.VERSION_1);
-    return versionFits && (this.#features & ~this.offered(false)) === 0n;
+    const wereOffered = (this.#features & ~this.offered(false)) === 0n;
+    return versionFits && wereOffered && (this.type.acceptsFeatures?.(this.#features) ?? true);
   }
 
   #startQueues(): void {

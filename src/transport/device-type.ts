@@ -21,6 +21,11 @@ export interface DeviceType {
   readonly configSize: number;
   /** Called once. */
   attach(host: DeviceHost): void;
+  /**
+   * Whether the features that a modern driver chose go together; all of them were offered. Default true. What a legacy
+   * driver chose is never refused: it has no FEATURES_OK.
+   */
+  acceptsFeatures?(features: bigint): boolean;
   /** The driver chose other features, or a reset took them back: what was kept of `host.has` is out of date. */
   featuresChanged?(): void;
   /** Writes the configuration as it is now into `view`. */

@@ -13,6 +13,8 @@ import { DeviceStatus } from "./status.js";
 export interface LinkOptions {
   /** Feature bits that the driver understands; of these it takes what is offered. */
   features: bigint;
+  /** Takes features out again that need others which are not offered. Default: takes none out. */
+  choose?: (agreed: bigint) => bigint;
   /** Queues that interrupts are opened for. */
   queues: number;
   handlers: InterruptHandlers;
@@ -57,7 +59,7 @@ export class DriverLink {
     transport.writeStatus(DeviceStatus.Acknowledge);
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
     try {
-      const features = negotiate(transport, carried(transport, options.features));
+      const features = negotiate(transport, carried(transport, options.features), options.choose);
       const mode = transport.openInterrupts(options.queues, options.handlers);
       return new DriverLink(transport, features, mode, options);
     } catch (error) {
@@ -187,8 +189,9 @@ function carried(transport: DriverTransport, features: bigint): bigint {
 }
 
 /** Our list ∩ the offer, written and, on modern devices, confirmed (virtio 1.2 §3.1.1 steps 4 to 6). */
-function negotiate(transport: DriverTransport, wanted: bigint): bigint {
-  const features = transport.readFeatures() & wanted;
+function negotiate(transport: DriverTransport, wanted: bigint, choose: LinkOptions["choose"]): bigint {
+  const agreed = transport.readFeatures() & wanted;
+  const features = choose?.(agreed) ?? agreed;
   if (!transport.isLegacy && !hasFeature(features, ringFeatures.VERSION_1))
     throw new ProtocolError("version-1-missing");
   transport.writeFeatures(features);

@@ -1,2 +1,3 @@
 export * from "./blk/index.js";
+export * from "./net/index.js";
 export * from "./scsi/index.js";
