@@ -277,6 +277,43 @@ for (const board of [amigaone, pegasos2]) {
   });
 }
 
+test("two controllers on QEMU's pegasos2: version 1.5 uses the first, the extended profile both", {
+  skip: missing(pegasos2),
+}, async () => {
+  for (const [profile, controllers, units] of [
+    ["strict", 1, 1],
+    ["extended", 2, 3],
+  ] as const) {
+    const machine = await startQemuMachine({
+      board: pegasos2,
+      adapters: [
+        { kind: "virtio-scsi", disks: [{ image, target: 0, lun: 0 }] },
+        {
+          kind: "virtio-scsi",
+          disks: [
+            { image, target: 0, lun: 0 },
+            { image, target: 60, lun: 3 },
+          ],
+        },
+      ],
+    });
+    try {
+      const adapters = findVirtioAdapters(machine).filter(
+        (adapter): adapter is FoundPciAdapter => adapter.on === "pci",
+      );
+      const system = await settle(machine, openAmigaos(machine, adapters, { profile }));
+      assert.equal(system.controllers.length, controllers);
+      assert.equal(system.device.units.length, units);
+      const program = await settle(machine, openUnit(system, units - 1));
+      await settle(machine, readMany(program, 10, 512));
+      await settle(machine, program.close());
+      await settle(machine, system.close());
+    } finally {
+      await machine.close();
+    }
+  }
+});
+
 test("check 12 on QEMU's pegasos2: 66 000 requests on one queue", { skip: missing(pegasos2) }, () =>
   onQemu(pegasos2, {}, async ({ system }) => {
     const program = await AmigaProgram.open(system, 0);

@@ -1,6 +1,7 @@
 /** Chapter 11 of the reference, checks 9 to 13, 21 and 24 to 29: requests, interrupts, closing, misbehaving devices. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { pc } from "../../../machine/index.js";
 import { cdb, Disk, type LogicalUnit, type ScsiTask } from "../../../scsi/index.js";
 import {
   type AmigaLoop,
@@ -145,6 +146,13 @@ test("check 13: through a buffer of the slot or by scatter-gather the data are t
     },
     { ramSize: 16 << 20 },
   ));
+
+test("where a board has message interrupts the extended profile takes them", async () => {
+  const loop = await openAmigaLoop({ board: pc });
+  assert.equal(loop.system.controllers[0].interruptMode, "msix");
+  await readMany(await loop.open(), 10, 512);
+  await loop.close();
+});
 
 test("check 21: a unit attention on first use is absorbed by the synchronous path within 3 attempts", async () => {
   for (const [attentions, error] of [

@@ -36,6 +36,7 @@ export interface ScsiDeviceOptions {
   readonly denounce: (unit: number) => void;
 }
 
+/** The device node: units, controllers, and what exec calls. */
 export class AmigaScsiDevice extends ExecNode implements ExecDevice, DeviceAccess {
   readonly name = virtioScsiDeviceName;
   readonly version: readonly [number, number];
