@@ -1,2 +1,3 @@
 export * from "./running-requests.js";
+export * from "./serve-queue.js";
 export * from "./violations.js";

@@ -1,0 +1,3 @@
+export * from "./device.js";
+export * from "./device-port.js";
+export * from "./protocol.js";

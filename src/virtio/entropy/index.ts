@@ -1,0 +1,3 @@
+export * from "./device.js";
+export * from "./fill-budget.js";
+export * from "./protocol.js";
