@@ -9,6 +9,7 @@ import {
   type SeededRandom,
   SlowStore,
 } from "../../src/testing/index.js";
+import { featureSet, ringFeatures } from "../../src/transport/index.js";
 import { BlkRequestError, RequestAborted, type VirtioBlkDriver } from "../../src/virtio/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
@@ -164,6 +165,8 @@ async function run(round: Round): Promise<void> {
     transport,
     indirect: random.chance(0.5),
     eventIndex: random.chance(0.5),
+    packed: random.chance(0.5),
+    furtherRingFeatures: random.chance(0.3) ? featureSet(ringFeatures.NOTIFICATION_DATA) : 0n,
     interrupts: random.chance(0.5) ? "msix" : "intx",
     startIndex: random.chance(0.5) ? 65_520 + random.below(16) : 0,
     // With one segment a request, a sector has to lie in one piece.

@@ -11,6 +11,7 @@ import {
   memoryDisk,
   type SeededRandom,
 } from "../../src/testing/index.js";
+import { featureSet, ringFeatures } from "../../src/transport/index.js";
 import { CommandAborted, type CommandResult, ScsiResponse, TaskManagement } from "../../src/virtio/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
@@ -213,6 +214,8 @@ async function run(round: Round): Promise<void> {
     transport,
     indirect,
     eventIndex: random.chance(0.5),
+    packed: random.chance(0.5),
+    furtherRingFeatures: random.chance(0.3) ? featureSet(ringFeatures.NOTIFICATION_DATA) : 0n,
     interrupts: random.chance(0.5) ? "msix" : "intx",
     startIndex: random.chance(0.5) ? 65_520 + random.below(16) : 0,
     units: places.slice(0, 3).map((place) => memoryDisk(targetOf(place), lunOf(place), diskBytes)),
