@@ -3,6 +3,7 @@ import { Argument, Command, Option } from "commander";
 import { boards, zorroBoards } from "../machine/index.js";
 import { amixBoardNames, chipsetGates } from "./amix-options.js";
 import { attachActions, benchOps } from "./attach-options.js";
+import { addBootCommand } from "./boot-command.js";
 import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
 import {
@@ -266,6 +267,7 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .argument("[name...]", "benchmarks to run; default: all")
     .option("--list", "print the names and what they measure", false)
     .action(async (names, options) => (await import("./bench.js")).bench(names, options, interruption));
+  addBootCommand(program, interruption);
   addScriptsCommand(program);
   return program;
 }

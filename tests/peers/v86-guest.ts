@@ -3,22 +3,22 @@
  * that is asked one command after the other.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeV86Pc, type V86Constructor, type V86Pc, type V86PcOptions } from "../../src/platform/v86/index.js";
+import { loadV86, readFirmware, v86File } from "../../src/cli/boot-package.js";
+import { makeV86Pc, type V86Pc, type V86PcOptions } from "../../src/platform/v86/index.js";
 import { type ArchiveEntry, entryMode, makeArchive } from "./linux/cpio.js";
 import { moduleOrder } from "./linux/guest.js";
 
 // dist/tests/peers/v86-guest.js
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
-const kernelFolder = join(process.env["RINGSIDE_PEERS"] ?? join(root, ".peers"), "linux-i386");
-const firmware = "/usr/share/seabios";
+/** Kernel, modules and busybox. */
+export const kernelFolder = join(process.env["RINGSIDE_PEERS"] ?? join(root, ".peers"), "linux-i386");
 
 /** Why there is no PC in v86, if so. */
 export function whyNoV86(): string | undefined {
-  if (packageFile("v86/build/v86.wasm") === undefined) return "the optional package v86 is not installed";
-  if (!existsSync(join(firmware, "bios.bin"))) return "no firmware: the package seabios is not installed";
+  if (v86File("build/v86.wasm") === undefined) return "the optional package v86 is not installed";
+  if (!existsSync("/usr/share/seabios/bios.bin")) return "no firmware: the package seabios is not installed";
   return undefined;
 }
 
@@ -28,38 +28,9 @@ export function whyNoV86Linux(): string | undefined {
   return whyNoV86();
 }
 
-function packageFile(name: string): string | undefined {
-  try {
-    return createRequire(import.meta.url).resolve(name);
-  } catch {
-    return undefined;
-  }
-}
-
-let compiled: Promise<object> | undefined;
-
 /** A PC without our devices, not running. */
 export async function makePc(options: Partial<V86PcOptions> = {}): Promise<V86Pc> {
-  const name: string = "v86";
-  const { V86 } = (await import(name)) as { V86: V86Constructor };
-  const { WebAssembly } = globalThis as unknown as {
-    WebAssembly: { compile(bytes: Uint8Array): Promise<object>; instantiate(module: object, imports: object): never };
-  };
-  const path = packageFile("v86/build/v86.wasm");
-  if (path === undefined) throw new Error("v86 is not installed");
-  compiled ??= WebAssembly.compile(readFileSync(path));
-  const module = await compiled;
-  return makeV86Pc({
-    V86,
-    instantiate: async (imports) => (await (WebAssembly.instantiate(module, imports) as Promise<InstanceOf>)).exports,
-    bios: readFileSync(join(firmware, "bios.bin")),
-    vgaBios: readFileSync(join(firmware, "vgabios-stdvga.bin")),
-    ...options,
-  });
-}
-
-interface InstanceOf {
-  readonly exports: object;
+  return makeV86Pc({ ...(await loadV86()), ...readFirmware({}), ...options });
 }
 
 /** Modules that {@link bootLinux} loads before it asks for commands, besides what these need. */

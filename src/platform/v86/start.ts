@@ -29,6 +29,8 @@ export interface V86PcOptions {
 }
 
 const defaultMemory = 192 << 20;
+/** As CMOS has it: hard disk, CD, floppy. */
+const hardDiskFirst = 0x132;
 
 /** The PC, loaded, with nothing of ours in it yet and not running. @throws UnsupportedError */
 export async function makeV86Pc(options: V86PcOptions): Promise<V86Pc> {
@@ -39,6 +41,7 @@ export async function makeV86Pc(options: V86PcOptions): Promise<V86Pc> {
     memory_size: memory,
     vga_memory_size: 8 << 20,
     autostart: false,
+    boot_order: hardDiskFirst,
     // With ACPI Debian's kernel finds two PCI functions only, with or without ours.
     acpi: false,
     disable_speaker: true,
