@@ -265,6 +265,7 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
   /** The task: completions first, then everything on the port, then one notification. */
   async runTask(running: Running): Promise<void> {
     const { task, port, interrupt, slotFree } = running;
+    const looksAgain = this.profile.behaviour.machinery === "driver";
     const signals = (port.signal | interrupt | slotFree | ctrlCSignal) >>> 0;
     for (;;) {
       const received = await task.wait(signals);
@@ -273,6 +274,8 @@ export class AmigaUnit implements UnitAccess, SlotOwner {
       if (harvested !== undefined) await harvested;
       await this.#drainPort(running);
       this.#io.kick();
+      // A quick device has answered by now: looking once costs less than the interrupt.
+      if (looksAgain) this.#io.harvest();
     }
     await this.#shutDown(running);
   }

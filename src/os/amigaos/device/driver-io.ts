@@ -130,7 +130,8 @@ export class DriverIo implements ControllerIo {
   }
 
   harvest(): void {
-    // Interrupts end requests by themselves; without them the poller does.
+    // Interrupts end requests by themselves; a task that is awake anyway is often there before them.
+    if (this.#inFlight.size > 0) this.#poll();
   }
 
   send(slot: PipelineSlot): Promise<number> {
