@@ -34,7 +34,14 @@ const rooms = [
 /** What is Node's: everything else runs unchanged in a browser. */
 const nodeOnly = ["linux/", "platform/", "cli/", "storage/file/"];
 /** Parts of rooms that are entered by an index of their own. */
-const innerRooms = ["storage/file", "platform/embedded", "platform/qemu", "platform/v86", "platform/vhost-user"];
+const innerRooms = [
+  "storage/file",
+  "platform/embedded",
+  "platform/fs-uae",
+  "platform/qemu",
+  "platform/v86",
+  "platform/vhost-user",
+];
 /** Rooms that an earlier room may use all the same: the loopback needs a platform, and only this one. */
 const exceptions: Readonly<Record<string, readonly string[]>> = { testing: ["platform/embedded"] };
 const lineLimit = 400;
