@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blockReaderOf } from "../testing/block-reader-of.js";
-import { makeAffsVolume, makeUfsVolume, makeXv6Image } from "../testing/index.js";
+import { makeUfsVolume, makeXv6Image } from "../testing/index.js";
+import { makeAffsVolume } from "./affs/make-volume.js";
 import { FileSystemError, listPath, openFileSystem, readWhole } from "./index.js";
 
 const root = new Map([["file", "content"]]);

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { blockReaderOf } from "../testing/block-reader-of.js";
-import { buildRdb, sealRdbBlock } from "../testing/rdb-builder.js";
 import { crc32 } from "./crc32.js";
 import { readPartitions } from "./index.js";
+import { makeRdb, sealRdbBlock } from "./make-rdb.js";
 
 const blocks = 400;
 const mostReads = 16 + 2 * 128 + 128 + 16;
@@ -20,7 +20,7 @@ function rdbDisk(): Uint8Array {
     highCylinder: 2 + n * 2,
   }));
   const fileSystems = [1, 2].map((revision) => ({ dosType: 0x50465303, version: 19, revision }));
-  bytes.set(buildRdb({ cylinders: 12, surfaces: 2, blocksPerTrack: 16, partitions, fileSystems }));
+  bytes.set(makeRdb({ cylinders: 12, surfaces: 2, blocksPerTrack: 16, partitions, fileSystems }));
   return bytes;
 }
 

@@ -63,8 +63,8 @@ describe("what is an MBR", () => {
   });
 
   test("an RDB beside an MBR counts", async () => {
-    const { buildRdb } = await import("../testing/rdb-builder.js");
-    const rdb = buildRdb({ cylinders: 7, rdbBlock: 1, partitions: [] });
+    const { makeRdb } = await import("./make-rdb.js");
+    const rdb = makeRdb({ cylinders: 7, rdbBlock: 1, partitions: [] });
     const table = await disk({ 0: [[0, 0x76, 1, 999]] }, (bytes) => bytes.set(rdb.subarray(512), 512));
     assert.equal(table.scheme, "rdb");
     assert.match(table.notes[0], /MBR too/);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { blockReaderOf } from "../testing/block-reader-of.js";
-import { buildRdb, type RdbSpec, sealRdbBlock } from "../testing/rdb-builder.js";
 import { dosTypeName, readPartitions } from "./index.js";
+import { makeRdb, type RdbSpec, sealRdbBlock } from "./make-rdb.js";
 
 const spec: RdbSpec = {
   cylinders: 100,
@@ -38,7 +38,7 @@ const read = (bytes: Uint8Array) => readPartitions(blockReaderOf(bytes, 512, dis
 
 describe("RDB", () => {
   test("names, DosTypes, cylinders, boot flags and priorities, drive and file systems", async () => {
-    const table = await read(buildRdb(spec));
+    const table = await read(makeRdb(spec));
     assert.deepEqual(table, {
       scheme: "rdb",
       drive: "RINGSIDE TEST DISK 1.0",
@@ -87,34 +87,34 @@ describe("RDB", () => {
 
   test("the RDSK block is found in each of the blocks 0 to 15, and not in block 16", async () => {
     for (let rdbBlock = 0; rdbBlock < 17; rdbBlock++) {
-      const { scheme, partitions } = await read(buildRdb({ ...spec, rdbBlock }));
+      const { scheme, partitions } = await read(makeRdb({ ...spec, rdbBlock }));
       assert.equal(scheme, rdbBlock < 16 ? "rdb" : "none");
       assert.equal(partitions.length, rdbBlock < 16 ? 3 : 0);
     }
   });
 
   test("blocks of 4096 bytes", async () => {
-    const reader = blockReaderOf(buildRdb({ ...spec, blockSize: 4096 }), 4096, diskBlocks);
+    const reader = blockReaderOf(makeRdb({ ...spec, blockSize: 4096 }), 4096, diskBlocks);
     const { partitions, notes } = await readPartitions(reader);
     assert.deepEqual(notes, ["Work is not to be mounted automatically"]);
     assert.equal(partitions[0].firstBlock, 256);
   });
 
   test("a table for 4096-byte blocks on a disk of 512: numbers are scaled, and a note says so", async () => {
-    const reader = blockReaderOf(buildRdb({ ...spec, blockSize: 4096, rdbBlock: 1 }), 512, diskBlocks * 8);
+    const reader = blockReaderOf(makeRdb({ ...spec, blockSize: 4096, rdbBlock: 1 }), 512, diskBlocks * 8);
     const { partitions, notes } = await readPartitions(reader);
     assert.deepEqual([partitions[0].firstBlock, partitions[0].blocks], [256 * 8, 39 * 128 * 8]);
     assert.match(notes[0], /blocks of 4096 bytes.*512/);
   });
 
   test("the partition's own geometry counts where it differs from the drive's CylBlocks", async () => {
-    const { partitions, notes } = await read(patch(buildRdb(spec), 1, 32 + 3, 2));
+    const { partitions, notes } = await read(patch(makeRdb(spec), 1, 32 + 3, 2));
     assert.equal(partitions[0].firstBlock, 2 * 2 * 32);
     assert.ok(notes.includes("DH0 has 64 blocks in a cylinder where the drive has CylBlocks 128"));
   });
 
   test("a stale RDSK with a wrong checksum is not believed (B30)", async () => {
-    const bytes = buildRdb(spec);
+    const bytes = makeRdb(spec);
     bytes[100] ^= 1;
     const { scheme, notes } = await read(bytes);
     assert.equal(scheme, "none");
@@ -123,7 +123,7 @@ describe("RDB", () => {
 
   for (const longs of [0, 129, 0xffffffff]) {
     test(`SummedLongs of ${longs} is not believed in a block of 512 bytes`, async () => {
-      const bytes = buildRdb(spec);
+      const bytes = makeRdb(spec);
       new DataView(bytes.buffer).setUint32(4, longs);
       const { notes } = await read(bytes);
       assert.deepEqual(notes, [`the rigid disk block in block 0 is not used: its SummedLongs is ${longs}`]);
@@ -131,7 +131,7 @@ describe("RDB", () => {
   }
 
   test("after a damaged RDSK the search goes on", async () => {
-    const bytes = buildRdb({ ...spec, rdbBlock: 3 });
+    const bytes = makeRdb({ ...spec, rdbBlock: 3 });
     bytes.set(bytes.slice(3 * 512, 4 * 512), 0);
     bytes[200] ^= 1;
     const { scheme, partitions, notes } = await read(bytes);
@@ -140,13 +140,13 @@ describe("RDB", () => {
   });
 
   test("a list that comes back to itself ends", async () => {
-    const { partitions, notes } = await read(patch(buildRdb(spec), 3, 4, 1));
+    const { partitions, notes } = await read(patch(makeRdb(spec), 3, 4, 1));
     assert.equal(partitions.length, 3);
     assert.ok(notes.includes("the PART list comes back to block 1"));
   });
 
   test("a list in another order than its blocks is read in its own order", async () => {
-    const bytes = buildRdb(spec);
+    const bytes = makeRdb(spec);
     patch(bytes, 0, 7, 3);
     patch(bytes, 3, 4, 1);
     patch(bytes, 1, 4, 2);
@@ -165,14 +165,14 @@ describe("RDB", () => {
       lowCylinder: n,
       highCylinder: n,
     }));
-    const reader = blockReaderOf(buildRdb({ cylinders: 200, partitions: many }), 512, 200 * 128);
+    const reader = blockReaderOf(makeRdb({ cylinders: 200, partitions: many }), 512, 200 * 128);
     const { partitions, notes } = await readPartitions(reader);
     assert.equal(partitions.length, 128);
     assert.match(notes.join(), /more than 128 blocks/);
   });
 
   test("damage in the list: what came before it stays, and the note names the block", async () => {
-    const bytes = buildRdb(spec);
+    const bytes = makeRdb(spec);
     bytes[2 * 512 + 40] ^= 1;
     const damaged = await read(bytes);
     assert.deepEqual(
@@ -180,29 +180,29 @@ describe("RDB", () => {
       ["DH0"],
     );
     assert.ok(damaged.notes.includes("the PART list ends early: block 2 is damaged: its checksum is wrong"));
-    const far = await read(patch(buildRdb(spec), 1, 4, 0xfffffffe));
+    const far = await read(patch(makeRdb(spec), 1, 4, 0xfffffffe));
     assert.ok(far.notes.includes("the PART list ends early: block 4294967294 lies past the disk's end"));
-    const other = await read(patch(buildRdb(spec), 1, 4, 4));
+    const other = await read(patch(makeRdb(spec), 1, 4, 4));
     assert.ok(other.notes.includes("the PART list ends early: block 4 is no PART block"));
   });
 
   test("cylinders that make no range leave a partition out; one past the end or over another is noted", async () => {
-    const backwards = await read(patch(buildRdb(spec), 1, 32 + 10, 1));
+    const backwards = await read(patch(makeRdb(spec), 1, 32 + 10, 1));
     assert.deepEqual(
       backwards.partitions.map(({ name }) => name),
       ["Work", "Amix"],
     );
-    const long = await read(patch(buildRdb(spec), 1, 32 + 10, 200));
+    const long = await read(patch(makeRdb(spec), 1, 32 + 10, 200));
     assert.match(long.notes.join(), /DH0 ends at block 25728, past the disk's 12800 blocks/);
     assert.match(long.notes.join(), /DH0 and Work overlap/);
-    const huge = await read(patch(patch(buildRdb(spec), 1, 32 + 3, 0xffffffff), 1, 32 + 5, 0xffffffff));
+    const huge = await read(patch(patch(makeRdb(spec), 1, 32 + 3, 0xffffffff), 1, 32 + 5, 0xffffffff));
     assert.match(huge.notes.join(), /DH0 is left out/);
   });
 
   test("an environment that ends before the DosType means type 0, one that ends before HighCyl no partition", async () => {
-    const short = await read(patch(buildRdb(spec), 1, 32, 11));
+    const short = await read(patch(makeRdb(spec), 1, 32, 11));
     assert.deepEqual([short.partitions[0].type, short.partitions[0].bootPriority], ["unknown", 0]);
-    const shorter = await read(patch(buildRdb(spec), 1, 32, 9));
+    const shorter = await read(patch(makeRdb(spec), 1, 32, 9));
     assert.match(shorter.notes.join(), /DH0 is left out: its environment has 9 entries/);
   });
 
@@ -216,7 +216,7 @@ describe("RDB", () => {
     ] as const) {
       const partitions = [{ name: "DH0", dosType: 0, lowCylinder: 2, highCylinder: 9 }];
       const disk = new Uint8Array(300 * 512);
-      disk.set(buildRdb({ cylinders: 100, partitions }));
+      disk.set(makeRdb({ cylinders: 100, partitions }));
       new DataView(disk.buffer).setUint32(256 * 512, code);
       const table = await read(disk);
       assert.equal(table.partitions[0].type, "unknown");
@@ -226,7 +226,7 @@ describe("RDB", () => {
   });
 
   test("a name of an impossible length or with control characters is printable", async () => {
-    const bytes = buildRdb(spec);
+    const bytes = makeRdb(spec);
     bytes[512 + 36] = 255;
     bytes[512 + 38] = 0x1b;
     const { partitions } = await read(patch(bytes, 1, 3, 7));

@@ -1,5 +1,4 @@
 /** For tests of Ringside and of what is built on it: both halves in one process, and peers that misbehave on demand. */
-export * from "./affs-mkfs.js";
 export * from "./amigaos-loopback.js";
 export * from "./bare-queues.js";
 export * from "./bidirectional-unit.js";

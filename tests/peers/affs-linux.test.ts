@@ -7,11 +7,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { type AffsTree, makeAffsVolume } from "../../src/filesystem/affs/make-volume.js";
 import { AffsFileSystem, readWhole } from "../../src/filesystem/index.js";
 import { readPartitions } from "../../src/partition/index.js";
+import { makeRdb } from "../../src/partition/make-rdb.js";
 import { blockReaderOf } from "../../src/testing/block-reader-of.js";
-import { type AffsTree, makeAffsVolume, seededRandom } from "../../src/testing/index.js";
-import { buildRdb } from "../../src/testing/rdb-builder.js";
+import { seededRandom } from "../../src/testing/index.js";
 import { startGrub, whyNoGrub } from "./linux/grub-fstest.js";
 import { runGuest, whyNoGuest } from "./linux/guest.js";
 import { treeOf, treeScript } from "./linux/tree-report.js";
@@ -68,7 +69,7 @@ function makeDisk(): Uint8Array {
     const lowCylinder = (index + 1) * cylinders;
     return { name, dosType: 0x444f_5300 + kind, lowCylinder, highCylinder: lowCylinder + cylinders - 1 };
   });
-  disk.set(buildRdb({ cylinders: (volumes.length + 1) * cylinders, partitions }));
+  disk.set(makeRdb({ cylinders: (volumes.length + 1) * cylinders, partitions }));
   for (const [index, { name, kind, blockSize }] of volumes.entries()) {
     const blocks = (cylinders * cylinder) / blockSize;
     const spec = { dosType: 0x444f_5300 + kind, blockSize, blocks, name, root: ours };

@@ -7,12 +7,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { type AffsTree, makeAffsVolume } from "../../src/filesystem/affs/make-volume.js";
 import { amigaone, type Board, findVirtioAdapters, pegasos2, settle } from "../../src/machine/index.js";
 import { Program } from "../../src/os/amigaos/commands/command-rig.test.js";
 import { type BootedAmiga, type BootOptions, bootAmigaos, Command } from "../../src/os/index.js";
+import { makeRdb } from "../../src/partition/make-rdb.js";
 import { findQemu, startQemuMachine } from "../../src/platform/qemu/index.js";
-import { type AffsTree, makeAffsVolume, seededRandom } from "../../src/testing/index.js";
-import { buildRdb } from "../../src/testing/rdb-builder.js";
+import { seededRandom } from "../../src/testing/index.js";
 import { startGrub, whyNoGrub } from "./linux/grub-fstest.js";
 
 const cylinder = 128 * 512;
@@ -72,7 +73,7 @@ for (const [name, board] of Object.entries({ amigaone, pegasos2 })) {
     const image = join(folder, `${name}.hdf`);
     writeFileSync(image, new Uint8Array(60 * cylinder));
     const partitions = [{ name: "DH0", dosType: 0x444f5303, lowCylinder: 2, highCylinder: 59, bootable: true }];
-    const table = buildRdb({ cylinders: 60, partitions });
+    const table = makeRdb({ cylinders: 60, partitions });
     const volume = makeAffsVolume({ dosType: 0x444f5303, name: "Copied", blocks: volumeBytes / 512, root });
 
     await withAmiga(board, image, {}, async ({ system, mounter }) => {

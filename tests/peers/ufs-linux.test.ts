@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { UfsFileSystem } from "../../src/filesystem/index.js";
 import { readPartitions } from "../../src/partition/index.js";
+import { makeRdb } from "../../src/partition/make-rdb.js";
 import { blockReaderOf } from "../../src/testing/block-reader-of.js";
 import { makeUfsVolume, seededRandom, type UfsTree, type UfsVolumeSpec } from "../../src/testing/index.js";
-import { buildRdb } from "../../src/testing/rdb-builder.js";
 import { runGuest, whyNoGuest } from "./linux/guest.js";
 import { treeOf, treeScript } from "./linux/tree-report.js";
 import { startBackEnd } from "./vhost-processes.js";
@@ -78,7 +78,7 @@ test("Linux's ufs finds on our volumes what we find: SVR4, SunOS, 4.4BSD", optio
     const lowCylinder = (index + 1) * cylinders;
     return { name, dosType: 0x554e_4901, lowCylinder, highCylinder: lowCylinder + cylinders - 1 };
   });
-  disk.set(buildRdb({ cylinders: (volumes.length + 1) * cylinders, partitions: slices }));
+  disk.set(makeRdb({ cylinders: (volumes.length + 1) * cylinders, partitions: slices }));
   for (const [index, { spec }] of volumes.entries()) {
     disk.set(makeUfsVolume({ ...spec, root: tree }), (index + 1) * cylinders * cylinder);
   }

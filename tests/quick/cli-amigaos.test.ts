@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
-import { makeAffsVolume } from "../../src/testing/affs-mkfs.js";
-import { buildRdb } from "../../src/testing/rdb-builder.js";
+import { makeAffsVolume } from "../../src/filesystem/affs/make-volume.js";
+import { makeRdb } from "../../src/partition/make-rdb.js";
 import { sha256Of } from "./cli-images.js";
 import { CliFolder } from "./cli-process.js";
 
@@ -22,7 +22,7 @@ function images(context: TestContext): { folder: CliFolder; rdb: string; bare: s
     { name: "DH0", dosType: 0x444f5303, lowCylinder: 2, highCylinder: 29, bootable: true, bootPriority: 2 },
     { name: "DH1", dosType: 0x53465300, lowCylinder: 30, highCylinder: 39 },
   ];
-  disk.set(buildRdb({ cylinders: 40, partitions }));
+  disk.set(makeRdb({ cylinders: 40, partitions }));
   disk.set(makeAffsVolume({ dosType: 0x444f5303, name: "Workbench", blocks: 28 * 128, root }), 2 * cylinder);
   writeFileSync(rdb, disk);
   writeFileSync(bare, makeAffsVolume({ dosType: 0x444f5301, name: "Data", blocks: 4000, root }));

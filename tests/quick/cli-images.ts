@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import { buildRdb } from "../../src/testing/rdb-builder.js";
+import { makeRdb } from "../../src/partition/make-rdb.js";
 import { seededRandom } from "../../src/testing/seeded-random.js";
 
 /** Writes an image of `size` bytes of noise. */
@@ -44,7 +44,7 @@ export function partitionGpt(path: string): void {
 export function partitionRdb4k(path: string): void {
   const first = { name: "DH0", dosType: 0x444f5303, lowCylinder: 1, highCylinder: 7, bootable: true };
   const second = { name: "WORK", dosType: 0x53465300, lowCylinder: 8, highCylinder: 15 };
-  const table = buildRdb({ blockSize: 4096, cylinders: 16, partitions: [first, second] });
+  const table = makeRdb({ blockSize: 4096, cylinders: 16, partitions: [first, second] });
   writeAt(path, 0, table);
 }
 

@@ -1,9 +1,10 @@
 /** Random volumes of all file systems: read whole against what was put there, then damaged and read again. */
 import assert from "node:assert/strict";
+import { makeAffsVolume } from "../../src/filesystem/affs/make-volume.js";
 import { affsSum, FileSystemError, openFileSystem, readWhole } from "../../src/filesystem/index.js";
 import { blockReaderOf } from "../../src/testing/block-reader-of.js";
 import { exploreFiles } from "../../src/testing/explore-files.js";
-import { makeAffsVolume, makeUfsVolume, makeXv6Image, type SeededRandom } from "../../src/testing/index.js";
+import { makeUfsVolume, makeXv6Image, type SeededRandom } from "../../src/testing/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
 /** A directory that all file systems can hold. */

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blockReaderOf } from "../../testing/block-reader-of.js";
 import { exploreFiles } from "../../testing/explore-files.js";
-import { makeAffsVolume, seededRandom } from "../../testing/index.js";
+import { seededRandom } from "../../testing/index.js";
 import { AffsFileSystem, affsSum, FileSystemError, readWhole } from "../index.js";
+import { makeAffsVolume } from "./make-volume.js";
 
 const big = Uint8Array.from({ length: 80_000 }, (_, index) => index & 0xff);
 const make = (kind: number) =>

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { affsDateParts } from "../../testing/affs-blocks.js";
 import { blockReaderOf } from "../../testing/block-reader-of.js";
-import { type AffsTree, makeAffsVolume, seededRandom } from "../../testing/index.js";
+import { seededRandom } from "../../testing/index.js";
 import { AffsFileSystem, affsBlockSizes, FileSystemError, listPath, readWhole } from "../index.js";
+import { affsDateParts } from "./block-maker.js";
+import { type AffsTree, makeAffsVolume } from "./make-volume.js";
 
 const random = seededRandom(21);
 const bytesOf = (length: number) => Uint8Array.from({ length }, () => random.below(256));

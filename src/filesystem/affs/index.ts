@@ -1,3 +1,4 @@
 export * from "./file-system.js";
 export type { AffsMount } from "./find-root.js";
 export * from "./layout.js";
+export * from "./make-volume.js";

@@ -1,7 +1,7 @@
 /** What the kernel would do on each machine: cards, root and swap, or panic. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildRdb } from "../../testing/rdb-builder.js";
+import { makeRdb } from "../../partition/make-rdb.js";
 import { amixRig, patterned, type RigSpec, storeWith } from "./amix-rig.test.js";
 import { type BootStory, Errno, tellBoot } from "./index.js";
 
@@ -13,7 +13,7 @@ function systemDisk(): Uint8Array {
     { name: "SWAP", dosType: 0x7265_7376, lowCylinder: 10, highCylinder: 19 },
     { name: "BOOT", dosType: 0x554e_4900, lowCylinder: 20, highCylinder: 29 },
   ];
-  disk.set(buildRdb({ cylinders: 32, partitions }));
+  disk.set(makeRdb({ cylinders: 32, partitions }));
   new DataView(disk.buffer).setUint32(2 * 128 * 512 + 8192 + 1372, 0x0001_1954);
   return disk;
 }

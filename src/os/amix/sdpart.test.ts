@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { buildRdb, sealRdbBlock } from "../../testing/rdb-builder.js";
+import { makeRdb, sealRdbBlock } from "../../partition/make-rdb.js";
 import { amixRig, patterned, request, storeWith } from "./amix-rig.test.js";
 import { Errno, findSlice, type SlicePlace } from "./index.js";
 
@@ -69,7 +69,7 @@ test("check 30, 5.8: slice n is the n-th entry of the list whatever its type, in
     { name: "SWAP", dosType: 0x7265_7376, lowCylinder: 10, highCylinder: 19 },
     { name: "BOOT", dosType: 0x554e_4900, lowCylinder: 20, highCylinder: 29 },
   ];
-  const label = buildRdb({ rdbBlock: 2, cylinders: 32, partitions });
+  const label = makeRdb({ rdbBlock: 2, cylinders: 32, partitions });
   // The partitions' own geometry (surfaces, blocks in a track) is wrong, and not what counts.
   const view = new DataView(label.buffer);
   for (const block of [3, 4, 5]) {
@@ -95,12 +95,12 @@ test("check 30, 5.8: slice n is the n-th entry of the list whatever its type, in
 
 test("check 30, 5.8: a wrong checksum is ENXIO, no label too, and slice 0 needs none", async () => {
   const partitions = [{ name: "ROOT", dosType: 1, lowCylinder: 2, highCylinder: 9 }];
-  const damaged = buildRdb({ cylinders: 32, partitions });
+  const damaged = makeRdb({ cylinders: 32, partitions });
   damaged[200] ^= 1;
   const wrong = await openOn(diskWith(damaged), [1, 0]);
   assert.deepEqual(wrong.found, [Errno.NoDevice, { start: 0, blocks: 4096 }]);
   await wrong.rig.close();
-  const entry = buildRdb({ cylinders: 32, partitions });
+  const entry = makeRdb({ cylinders: 32, partitions });
   entry[512 + 200] ^= 1;
   const wrongEntry = await openOn(diskWith(entry), [1]);
   assert.deepEqual(wrongEntry.found, [Errno.NoDevice]);
@@ -119,7 +119,7 @@ test("5.8: a disk that is not there, and a card that is not there", async () => 
 
 test("5.8: a list that comes back to itself, or leaves the disk, ends", async () => {
   const partitions = [{ name: "A", dosType: 1, lowCylinder: 2, highCylinder: 9 }];
-  const label = buildRdb({ cylinders: 32, partitions });
+  const label = makeRdb({ cylinders: 32, partitions });
   const view = new DataView(label.buffer);
   // PART's next is PART itself: the sum is kept by taking from the checksum what is added.
   const old = view.getUint32(512 + 16);

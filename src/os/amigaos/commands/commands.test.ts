@@ -1,9 +1,9 @@
 /** The command table (5.3 of the reference) on both machines in both profiles: checks 15 to 18, 22 and 23. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { makeRdb } from "../../../partition/make-rdb.js";
 import { CdDrive, Disk } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
-import { buildRdb } from "../../../testing/rdb-builder.js";
 import { IoError } from "../exec/index.js";
 import { readCommandList } from "./command-list.js";
 import { Command, commandName, supportedCommands, supportedCommandsLater } from "./command-numbers.js";
@@ -277,7 +277,7 @@ test("TD_GETNUMTRACKS: cylinders of a valid RDB wherever it is in the first 16 b
     [16, false, 60 * 128],
   ] as const) {
     const bytes = new Uint8Array(60 * 128 * 512);
-    bytes.set(buildRdb({ cylinders: 60, rdbBlock, partitions: [] }));
+    bytes.set(makeRdb({ cylinders: 60, rdbBlock, partitions: [] }));
     if (damage) bytes[rdbBlock * 512 + 100] ^= 1;
     const disk = new Disk(MemoryStore.of(bytes), { powerOnAttention: false });
     await withRig({ units: [unitAt(0, 0, disk)] }, async ({ program }) => {

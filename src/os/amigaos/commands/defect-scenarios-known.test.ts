@@ -1,8 +1,8 @@
 /** Rules that the original's known bugs (B) and the defects of its queues (Q) break. */
 import assert from "node:assert/strict";
+import { makeRdb } from "../../../partition/make-rdb.js";
 import { Disk } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
-import { buildRdb } from "../../../testing/rdb-builder.js";
 import { IoError } from "../exec/index.js";
 import { Command } from "./command-numbers.js";
 import { fill, Program, patternBytes, patternDisk, unitAt } from "./command-rig.test.js";
@@ -130,7 +130,7 @@ export const knownScenarios: readonly CommandScenario[] = [
     rule: "an RDB with a wrong checksum is none",
     options: () => {
       const bytes = new Uint8Array(1 << 20);
-      bytes.set(buildRdb({ cylinders: 77, partitions: [] }));
+      bytes.set(makeRdb({ cylinders: 77, partitions: [] }));
       bytes[100] ^= 1;
       return { units: [unitAt(0, 0, new Disk(MemoryStore.of(bytes), { powerOnAttention: false }))] };
     },

@@ -1,12 +1,12 @@
 /** Mounting through the device on both boards: what is there at the start, what comes and goes, what nothing mounts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { makeAffsVolume } from "../../../filesystem/affs/make-volume.js";
 import { amigaone, findVirtioAdapters, pegasos2 } from "../../../machine/index.js";
+import { makeRdb } from "../../../partition/make-rdb.js";
 import { Disk } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
-import { makeAffsVolume } from "../../../testing/affs-mkfs.js";
 import { type LoopbackUnit, type PluggedLoopback, plugLoopback } from "../../../testing/index.js";
-import { buildRdb } from "../../../testing/rdb-builder.js";
 import { type BootedAmiga, type BootOptions, bootAmigaos } from "./boot.js";
 import { parseKicklayout } from "./kicklayout.js";
 
@@ -20,7 +20,7 @@ const boards = {
 function rdbDisk(node: string, volume: string): Uint8Array {
   const disk = new Uint8Array(30 * cylinder * 512);
   disk.set(
-    buildRdb({
+    makeRdb({
       cylinders: 30,
       partitions: [{ name: node, dosType: 0x444f5303, lowCylinder: 2, highCylinder: 29, bootable: true }],
     }),

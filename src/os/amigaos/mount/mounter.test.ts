@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { RdbPatch } from "../../../partition/index.js";
+import { makeRdb, type RdbSpec, sealRdbBlock } from "../../../partition/make-rdb.js";
 import { blockReaderOf } from "../../../testing/block-reader-of.js";
-import { buildRdb, type RdbSpec, sealRdbBlock } from "../../../testing/rdb-builder.js";
 import { neverBoot } from "./dos-node.js";
 import { Mounter, type OpenedUnit } from "./mounter.js";
 
@@ -46,7 +46,7 @@ function mounterOf(disks: readonly (readonly [bytes: Uint8Array, blocks: number]
 }
 
 test("an RDB becomes nodes: name, DosType, boot priority, environment; a partition that shall not be mounted does not", async () => {
-  const { mounter, counts } = mounterOf([[buildRdb(spec), rdbBlocks]]);
+  const { mounter, counts } = mounterOf([[makeRdb(spec), rdbBlocks]]);
   const { nodes, notes } = await mounter.announce(device, 0);
   assert.deepEqual(
     nodes.map(({ name, type, bootPriority, firstBlock, blocks, fileSystem }) => [
@@ -72,7 +72,7 @@ test("an RDB becomes nodes: name, DosType, boot priority, environment; a partiti
 });
 
 test("B30: a stale RDSK block with a wrong checksum makes no nodes", async () => {
-  const bytes = buildRdb(spec);
+  const bytes = makeRdb(spec);
   bytes[100] ^= 1;
   const { mounter } = mounterOf([[bytes, rdbBlocks]]);
   const { nodes, notes } = await mounter.announce(device, 0);
@@ -81,7 +81,7 @@ test("B30: a stale RDSK block with a wrong checksum makes no nodes", async () =>
 });
 
 test("a partition that leaves the disk is not mounted", async () => {
-  const { mounter } = mounterOf([[buildRdb(spec), 60 * 128]]);
+  const { mounter } = mounterOf([[makeRdb(spec), 60 * 128]]);
   const { nodes } = await mounter.announce(device, 0);
   assert.deepEqual(
     nodes.map(({ name }) => name),
@@ -90,7 +90,7 @@ test("a partition that leaves the disk is not mounted", async () => {
 });
 
 test("an environment shorter than a file system wants has the oldest systems' values behind its end", async () => {
-  const bytes = buildRdb(spec);
+  const bytes = makeRdb(spec);
   const view = new DataView(bytes.buffer);
   view.setUint32(512 + 128, 11);
   sealRdbBlock(view, 512);
@@ -101,7 +101,7 @@ test("an environment shorter than a file system wants has the oldest systems' va
 });
 
 test("a file system's block sets what its patch flags name in the node", async () => {
-  const bytes = buildRdb(spec);
+  const bytes = makeRdb(spec);
   const view = new DataView(bytes.buffer);
   const at = 512 * 4;
   assert.equal(view.getUint32(at), 0x46534844);
@@ -134,8 +134,8 @@ test("a disk without a table is one volume when its first block begins with a Do
 
 test("a name that is taken gets a number; denounced nodes go and their names are free", async () => {
   const { mounter } = mounterOf([
-    [buildRdb(spec), rdbBlocks],
-    [buildRdb(spec), rdbBlocks],
+    [makeRdb(spec), rdbBlocks],
+    [makeRdb(spec), rdbBlocks],
   ]);
   await mounter.announce(device, 0);
   const second = await mounter.announce(device, 1);
@@ -159,7 +159,7 @@ test("names are given in the order of announcements, whichever unit is read firs
   const slow = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const disks = [buildRdb(spec), boot];
+  const disks = [makeRdb(spec), boot];
   const mounter = new Mounter(async (_device, unit) => {
     if (unit === 0) await slow;
     return { ...blockReaderOf(disks[unit], 512, rdbBlocks), close: async () => {} };
@@ -174,7 +174,7 @@ test("names are given in the order of announcements, whichever unit is read firs
 });
 
 test("B5: a unit that is announced twice, or while it is read, is opened once and has its nodes once", async () => {
-  const { mounter, counts } = mounterOf([[buildRdb(spec), rdbBlocks]]);
+  const { mounter, counts } = mounterOf([[makeRdb(spec), rdbBlocks]]);
   const [one, two] = await Promise.all([mounter.announce(device, 0), mounter.announce(device, 0)]);
   assert.equal(one, two);
   assert.equal(counts.opened, 1);
@@ -182,7 +182,7 @@ test("B5: a unit that is announced twice, or while it is read, is opened once an
 });
 
 test("a unit that is removed while it is read leaves no nodes", async () => {
-  const { mounter } = mounterOf([[buildRdb(spec), rdbBlocks]]);
+  const { mounter } = mounterOf([[makeRdb(spec), rdbBlocks]]);
   const announced = mounter.announce(device, 0);
   const denounced = mounter.denounce(device, 0);
   await Promise.all([announced, denounced]);

@@ -1,9 +1,9 @@
 /** Files by AmigaDOS names, on volumes in an RDB and on a disk without a table. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeAffsVolume } from "../../../testing/affs-mkfs.js";
+import { makeAffsVolume } from "../../../filesystem/affs/make-volume.js";
+import { makeRdb } from "../../../partition/make-rdb.js";
 import { blockReaderOf } from "../../../testing/block-reader-of.js";
-import { buildRdb } from "../../../testing/rdb-builder.js";
 import { Mounter } from "./mounter.js";
 import { AmigaVolumes } from "./volumes.js";
 
@@ -22,7 +22,7 @@ function rdbDisk(): Uint8Array {
   });
   const disk = new Uint8Array(50 * cylinder * 512);
   disk.set(
-    buildRdb({
+    makeRdb({
       cylinders: 50,
       partitions: [
         { name: "DH0", dosType: 0x444f5303, lowCylinder: 2, highCylinder: 21, bootable: true },

@@ -2,6 +2,8 @@
  * Makes Amiga volumes, OFS and FFS of all eight DosTypes, with files, directories and links: for tests, and for whoever needs
  * a formatted volume.
  */
+
+import { AffsBlockMaker, type AffsBlocksSpec, affsDateParts } from "./block-maker.js";
 import {
   AffsBlockType,
   AffsEntryType,
@@ -18,8 +20,7 @@ import {
   affsSameName,
   affsTableSize,
   affsTail,
-} from "../filesystem/index.js";
-import { AffsBlockMaker, type AffsBlocksSpec, affsDateParts } from "./affs-blocks.js";
+} from "./layout.js";
 
 /** A directory by its names. */
 export type AffsTree = ReadonlyMap<string, AffsNode>;

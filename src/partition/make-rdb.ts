@@ -1,4 +1,4 @@
-/** Makes rigid disk blocks for tests: a drive, its partitions and the file systems that it brings along. */
+/** Makes rigid disk blocks: a drive, its partitions and the file systems that it brings along. */
 
 /** A partition to put on an RDB disk. */
 export interface RdbPartitionSpec {
@@ -55,7 +55,7 @@ export function sealRdbBlock(view: DataView, at: number): void {
 }
 
 /** The disk's first bytes, up to the last block that the RDB needs. */
-export function buildRdb(spec: RdbSpec): Uint8Array {
+export function makeRdb(spec: RdbSpec): Uint8Array {
   const blockSize = spec.blockSize ?? 512;
   const rdbBlock = spec.rdbBlock ?? 0;
   const surfaces = spec.surfaces ?? 4;
@@ -92,6 +92,7 @@ export function buildRdb(spec: RdbSpec): Uint8Array {
     [17, blocksPerTrack],
     [18, surfaces],
     [33, total - 1],
+    [34, Math.ceil(total / (surfaces * blocksPerTrack))],
     [35, spec.cylinders - 1],
     [36, surfaces * blocksPerTrack],
     [38, total - 1],

@@ -10,8 +10,7 @@ import {
   affsSum,
   affsTableSize,
   affsTail,
-} from "../filesystem/index.js";
-import type { SeededRandom } from "./seeded-random.js";
+} from "./layout.js";
 
 /** The volume to make blocks of. */
 export interface AffsBlocksSpec {
@@ -22,7 +21,7 @@ export interface AffsBlocksSpec {
   /** Blocks at its start. Default 2. */
   readonly reserved?: number;
   /** Takes blocks in this random order; by default one after the other. */
-  readonly scatter?: SeededRandom;
+  readonly scatter?: { shuffle<T>(items: T[]): T[] };
 }
 
 /** The blocks of a volume in the making. */
