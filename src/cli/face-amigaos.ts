@@ -22,6 +22,11 @@ import { type Column, formatTable, printable } from "./table.js";
 /** Boots the system and finds the images' units. @throws WorkFailed, UsageError, what the device throws */
 export async function driveAmigaos(machine: Machine, options: FaceOptions): Promise<DrivenSession> {
   const { profile, images, observer, interrupts, com1, debugLevel } = options;
+  if (profile === "strict" && interrupts === "none") {
+    throw new UsageError(
+      "version 1.5 never looks at reads and writes without an interrupt (Q4 in docs/AMIGAOS.md): say --profile extended",
+    );
+  }
   checkPlaces(images, profile);
   const found = findVirtioAdapters(machine).filter(
     (adapter): adapter is FoundPciAdapter => adapter.on === "pci" && adapter.deviceId === virtioScsiId,

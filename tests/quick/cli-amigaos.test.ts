@@ -103,6 +103,11 @@ test("what is wrong is one line that says what there is", async (context) => {
     [["--machine", "pc", rdb], 2, /^ringside: --os amigaos does not fit pc, which has no big-endian processor/],
     [["--machine", "riscv-virt", rdb], 2, /^ringside: --os amigaos does not fit riscv-virt/],
     [["--profile", "strict", `${rdb},target=9`], 2, /^ringside: .* the strict profile looks at targets 0 to 7/],
+    [
+      ["--profile", "strict", "--interrupts", "none", rdb],
+      2,
+      /^ringside: version 1\.5 never looks at reads and writes/,
+    ],
     [["--device", "blk", rdb], 2, /^ringside: --os amigaos drives virtio-scsi: leave out --device\n$/],
   ] as const) {
     const result = await folder.run(["run", "--os", "amigaos", ...words]);
