@@ -15,8 +15,8 @@ export interface LinkOptions {
   features: bigint;
   /** Takes features out again that need others which are not offered. Default: takes none out. */
   choose?: (agreed: bigint) => bigint;
-  /** Queues that interrupts are opened for. */
-  queues: number;
+  /** Queues that interrupts are opened for, or how to tell from what was negotiated and the configuration. */
+  queues: number | ((features: bigint) => number);
   handlers: InterruptHandlers;
   /** Largest ring to make, whatever the device can. Default: what the device can. */
   maxQueueSize?: number;
@@ -60,7 +60,8 @@ export class DriverLink {
     transport.writeStatus(DeviceStatus.Acknowledge | DeviceStatus.Driver);
     try {
       const features = negotiate(transport, carried(transport, options.features), options.choose);
-      const mode = transport.openInterrupts(options.queues, options.handlers);
+      const queues = typeof options.queues === "number" ? options.queues : options.queues(features);
+      const mode = transport.openInterrupts(queues, options.handlers);
       return new DriverLink(transport, features, mode, options);
     } catch (error) {
       transport.writeStatus(transport.readStatus() | DeviceStatus.Failed);

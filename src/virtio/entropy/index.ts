@@ -1,3 +1,4 @@
 export * from "./device.js";
+export * from "./driver.js";
 export * from "./fill-budget.js";
 export * from "./protocol.js";
