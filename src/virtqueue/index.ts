@@ -10,3 +10,4 @@ export * from "./ring-layout.js";
 export * from "./split-device.js";
 export * from "./split-driver.js";
 export * from "./split-driver-in-order.js";
+export * from "./wrapped-queue.js";

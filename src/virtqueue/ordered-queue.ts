@@ -2,19 +2,14 @@
  * IN_ORDER for the device's half of any ring (virtio 1.2 §6.2): a device type may answer in any order, its answers are
  * given back in the order in which the chains were made available. An answer that comes early is held back.
  */
-import type { ViolationCode } from "../errors/index.js";
-import type { GuestMemory } from "../memory/index.js";
 import type { Chain } from "./chain.js";
 import type { MovableQueueDevice } from "./queue.js";
-import type { RingAddresses } from "./ring-layout.js";
+import { WrappedQueue } from "./wrapped-queue.js";
 
 /** What became of a chain: with the device, answered, answered and its object given up. */
 const Answer = { None: 0, Pushed: 1, Retired: 2 } as const;
 
-export class OrderedQueue<Ring extends MovableQueueDevice = MovableQueueDevice> implements MovableQueueDevice {
-  readonly index: number;
-  readonly size: number;
-  protected readonly ring: Ring;
+export class OrderedQueue extends WrappedQueue {
   /** Chains in the order in which they were popped, round and round. */
   private readonly _chains: (Chain | undefined)[];
   private readonly _answers: Uint8Array;
@@ -23,36 +18,14 @@ export class OrderedQueue<Ring extends MovableQueueDevice = MovableQueueDevice> 
   private _oldest = 0;
   private _count = 0;
 
-  constructor(ring: Ring) {
-    this.index = ring.index;
-    this.size = ring.size;
-    this.ring = ring;
+  constructor(ring: MovableQueueDevice) {
+    super(ring);
     this._chains = new Array<Chain | undefined>(ring.size).fill(undefined);
     this._answers = new Uint8Array(ring.size);
     this._written = new Uint32Array(ring.size);
   }
 
-  get inFlight(): number {
-    return this.ring.inFlight;
-  }
-
-  get broken(): ViolationCode | undefined {
-    return this.ring.broken;
-  }
-
-  get nextAvailable(): number {
-    return this.ring.nextAvailable;
-  }
-
-  get nextUsed(): number {
-    return this.ring.nextUsed;
-  }
-
-  get base(): number {
-    return this.ring.base;
-  }
-
-  pop(): Chain | undefined {
+  override pop(): Chain | undefined {
     const chain = this.ring.pop();
     if (chain === undefined) return undefined;
     let place = this._oldest + this._count++;
@@ -63,34 +36,14 @@ export class OrderedQueue<Ring extends MovableQueueDevice = MovableQueueDevice> 
     return chain;
   }
 
-  push(chain: Chain, written: number): void {
+  override push(chain: Chain, written: number): void {
     this._answer(chain, written, Answer.Pushed);
   }
 
-  retire(chain: Chain, written: number): void {
+  override retire(chain: Chain, written: number): void {
     chain.readable.clear();
     chain.writable.clear();
     this._answer(chain, written, Answer.Retired);
-  }
-
-  publish(): boolean {
-    return this.ring.publish();
-  }
-
-  enableNotifications(): boolean {
-    return this.ring.enableNotifications();
-  }
-
-  disableNotifications(): void {
-    this.ring.disableNotifications();
-  }
-
-  move(memory: GuestMemory, addresses: RingAddresses): void {
-    this.ring.move(memory, addresses);
-  }
-
-  abandon(): void {
-    this.ring.abandon();
   }
 
   private _answer(chain: Chain, written: number, answer: number): void {

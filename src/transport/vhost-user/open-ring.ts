@@ -6,7 +6,7 @@ import { InflightRecord } from "./inflight.js";
 import { PackedInflightRecord, placeBehind } from "./packed-inflight.js";
 import { PackedTrackedQueue } from "./packed-tracked-queue.js";
 import type { RingSetup } from "./queue-runner.js";
-import { type DeviceRing, OrderedRing, TrackedQueue } from "./tracked-queue.js";
+import { type DeviceRing, TrackedQueue } from "./tracked-queue.js";
 
 /**
  * Opens a ring where it stands: where that is, a split ring and a record of what is in flight know, a packed ring without
@@ -15,8 +15,7 @@ import { type DeviceRing, OrderedRing, TrackedQueue } from "./tracked-queue.js";
  * `ring-overrun`
  */
 export function openRing(setup: RingSetup, observer?: Observer): DeviceRing {
-  const ring = ringFormatOf(setup.features) === "packed" ? openPacked(setup, observer) : openSplit(setup, observer);
-  return hasFeature(setup.features, ringFeatures.IN_ORDER) ? new OrderedRing(ring) : ring;
+  return ringFormatOf(setup.features) === "packed" ? openPacked(setup, observer) : openSplit(setup, observer);
 }
 
 function openSplit(setup: RingSetup, observer: Observer | undefined): DeviceRing {

@@ -5,9 +5,7 @@
  * Waking the other side takes longer than a small request. So what is done is published before all is done: the front
  * end wakes up while the rest of the batch is carried out.
  */
-import type { ViolationCode } from "../../errors/index.js";
-import type { GuestMemory } from "../../memory/index.js";
-import type { Chain, RingAddresses } from "../../virtqueue/index.js";
+import { type Chain, WrappedQueue } from "../../virtqueue/index.js";
 import type { DeviceRing } from "./tracked-queue.js";
 
 /** Requests after which the front end hears of a batch for the first time, and again. */
@@ -30,10 +28,7 @@ export interface PaceMaker {
   readonly longestTurn: number;
 }
 
-export class PacedRing implements DeviceRing {
-  readonly index: number;
-  readonly size: number;
-  readonly #ring: DeviceRing;
+export class PacedRing extends WrappedQueue<DeviceRing> implements DeviceRing {
   readonly #maker: PaceMaker;
   /** Milliseconds. */
   readonly #spin: number;
@@ -51,92 +46,58 @@ export class PacedRing implements DeviceRing {
 
   /** @param spin microseconds for which the ring is looked at after work, before notifications are asked for. */
   constructor(ring: DeviceRing, maker: PaceMaker, spin = 0) {
-    this.index = ring.index;
-    this.size = ring.size;
-    this.#ring = ring;
+    super(ring);
     this.#maker = maker;
     this.#spin = spin / 1000;
   }
 
-  get inFlight(): number {
-    return this.#ring.inFlight;
-  }
-
-  get broken(): ViolationCode | undefined {
-    return this.#ring.broken;
-  }
-
-  get nextAvailable(): number {
-    return this.#ring.nextAvailable;
-  }
-
-  get nextUsed(): number {
-    return this.#ring.nextUsed;
-  }
-
-  get base(): number {
-    return this.#ring.base;
-  }
-
-  pop(): Chain | undefined {
+  override pop(): Chain | undefined {
     const found = this.#next;
     if (found !== undefined) {
       this.#next = undefined;
       return found;
     }
     if (this.#popped >= this.#maker.longestTurn) return undefined;
-    const chain = this.#ring.pop();
+    const chain = this.ring.pop();
     if (chain !== undefined) this.#popped++;
     return chain;
   }
 
-  push(chain: Chain, written: number): void {
+  override push(chain: Chain, written: number): void {
     this.#bytes += chain.readable.byteLength + written;
-    this.#ring.push(chain, written);
+    this.ring.push(chain, written);
     this.#count();
   }
 
-  retire(chain: Chain, written: number): void {
-    this.#ring.retire(chain, written);
+  override retire(chain: Chain, written: number): void {
+    this.ring.retire(chain, written);
     this.#count();
   }
 
-  publish(): boolean {
+  override publish(): boolean {
     this.#pushed = 0;
     this.#bytes = 0;
     this.#limit = earlyRequests;
-    return this.#ring.publish();
+    return this.ring.publish();
   }
 
-  enableNotifications(): boolean {
+  override enableNotifications(): boolean {
     if (this.#popped >= this.#maker.longestTurn) {
       this.#popped = 0;
       this.#maker.continueLater();
       return true;
     }
     // While requests are under way elsewhere their end is the next thing to happen, and it is no news of this ring.
-    if (this.#spin > 0 && this.#worked && this.#ring.inFlight === 0 && this.#isPromising() && this.#findMore()) {
+    if (this.#spin > 0 && this.#worked && this.ring.inFlight === 0 && this.#isPromising() && this.#findMore()) {
       return false;
     }
-    const isAsleep = this.#ring.enableNotifications();
+    const isAsleep = this.ring.enableNotifications();
     if (isAsleep) this.#popped = 0;
     return isAsleep;
   }
 
-  disableNotifications(): void {
-    this.#ring.disableNotifications();
-  }
-
-  move(memory: GuestMemory, addresses: RingAddresses): void {
-    this.#ring.move(memory, addresses);
-  }
-
-  abandon(): void {
-    this.#ring.abandon();
-  }
-
   giveBack(): void {
-    this.#ring.giveBack?.();
+    this.ring.giveBack?.();
   }
 
   #count(): void {
@@ -160,13 +121,13 @@ export class PacedRing implements DeviceRing {
     if (this.publish()) this.#maker.signal();
     const end = performance.now() + this.#spin;
     do {
-      this.#next = this.#ring.pop();
+      this.#next = this.ring.pop();
       if (this.#next !== undefined) {
         this.#popped++;
         this.#misses = 0;
         return true;
       }
-    } while (performance.now() < end && this.#ring.broken === undefined);
+    } while (performance.now() < end && this.ring.broken === undefined);
     if (++this.#misses > freeMisses) this.#skips = Math.min(longestSkip, 2 ** (this.#misses - freeMisses));
     return false;
   }
