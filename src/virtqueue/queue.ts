@@ -50,6 +50,9 @@ export interface QueueDeviceOptions extends QueueOptions {
   notifyOnEmpty?: boolean;
 }
 
+/** Bytes of a chain at most: 2^32 may be in it (virtio 1.2 §2.7.5.2), but a used length could not say so many. */
+const maxChainBytes = 0xffff_ffff;
+
 /**
  * The pieces of a chain that a driver wants to add: first those that the device reads, then those it writes. Kept and
  * refilled by whoever owns a request, so that adding allocates nothing.
@@ -63,25 +66,30 @@ export class ChainPieces {
   count = 0;
   /** Of these, how many the device reads. */
   readableCount = 0;
+  private _bytes = 0;
 
   clear(): void {
+    this._bytes = 0;
     this.count = 0;
     this.readableCount = 0;
   }
 
-  /** Adds a piece that the device reads. @throws RangeError after a writable piece. */
+  /** Adds a piece that the device reads. @throws RangeError after a writable piece, or when a chain would have 2^32 bytes. */
   addReadable(address: number, length: number): void {
     if (this.count !== this.readableCount) throw new RangeError("readable pieces come before writable ones");
-    this.readableCount++;
     this.#store(address, length);
+    this.readableCount++;
   }
 
-  /** Adds a piece that the device writes. */
+  /** Adds a piece that the device writes. @throws RangeError when a chain would have 2^32 bytes. */
   addWritable(address: number, length: number): void {
     this.#store(address, length);
   }
 
   #store(address: number, length: number): void {
+    const bytes = this._bytes + length;
+    if (bytes > maxChainBytes) throw new RangeError(`a chain of ${bytes} bytes, ${maxChainBytes} are the most`);
+    this._bytes = bytes;
     this.addresses[this.count] = address;
     this.lengths[this.count] = length;
     this.count++;
