@@ -118,7 +118,7 @@ test("R-204: what is taken is our list without what is not offered", async () =>
   assert.equal(link.has(INDIRECT_DESC), false);
 });
 
-test("§6.1 version-1-missing: FAILED is set, the features are not written", async () => {
+test("R-106, R-206, §6.1 version-1-missing: FAILED is set, the features are not written", async () => {
   const transport = new FakeTransport();
   transport.offered = featureSet(EVENT_IDX);
   await assert.rejects(DriverLink.open(transport, options), { code: "version-1-missing" });

@@ -140,7 +140,7 @@ for (const endianness of ["little", "big"] as const) {
         .breaks("chain-too-long", 1);
     });
 
-    test(named("§2.7.5.2, A-07 chain-too-large: 2^32 bytes are refused, one less is taken"), () => {
+    test(named("§2.7.5.2, R-507, A-07 chain-too-large: 2^32 bytes are refused, one less is taken"), () => {
       const vast = 0x1_0000_0000;
       const fill = (last: number, flags: number) => {
         const ring = make();

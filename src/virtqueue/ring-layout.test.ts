@@ -21,7 +21,7 @@ test("R-503: both rings hold their event field", () => {
   assert.equal(usedRingSize(256), 2 + 2 + 2048 + 2);
 });
 
-test("A-05: the legacy layout, hand-made vectors for an alignment of 4096", () => {
+test("R-504, A-05: the legacy layout, hand-made vectors for an alignment of 4096", () => {
   assert.deepEqual(legacyLayout(256), {
     ...{ descriptors: 0, available: 4096, used: 8192 },
     ...{ byteLength: 12288, alignment: 4096 },
@@ -33,7 +33,7 @@ test("A-05: the legacy layout, hand-made vectors for an alignment of 4096", () =
   assert.equal(legacyLayout(32768).byteLength, 524288 + 65536 + 4096 + 262144 + 4096);
 });
 
-test("A-05: for every size and alignment the block is what the corrected formula says", () => {
+test("R-504, R-505, A-05: for every size and alignment the block is what the corrected formula says", () => {
   for (const size of sizes) {
     for (const alignment of alignments) {
       const { byteLength } = legacyLayout(size, alignment);
@@ -46,7 +46,7 @@ test("A-05: for every size and alignment the block is what the corrected formula
   }
 });
 
-test("A-06: the used ring never lies on used_event, also with alignment 4 (for 2 entries also 8)", () => {
+test("R-505, A-06: the used ring never lies on used_event, also with alignment 4 (for 2 entries also 8)", () => {
   const usedEventEnd = (size: number) => 16 * size + 4 + 2 * size + 2;
   for (const size of sizes) {
     for (const alignment of alignments) {

@@ -147,7 +147,7 @@ test("a reset turns the write cache on again", async () => {
   await plugged.unplug();
 });
 
-test("the driver knows the device by its negotiated features alone", async () => {
+test("R-205: the driver knows the device by its negotiated features alone", async () => {
   const device: VirtioBlkOptions = {
     ...{ blockSize: 4096, physicalBlockSize: 8192, sizeMax: 8192, segMax: 9, queues: 2, optimalIo: 4 },
     geometry: { cylinders: 10, heads: 2, sectors: 17 },
