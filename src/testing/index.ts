@@ -21,6 +21,7 @@ export * from "./poisoning-dma.js";
 export * from "./power-loss-store.js";
 export * from "./restless-memory.js";
 export * from "./ring-pair.js";
+export * from "./scripted-net-device.js";
 export * from "./seeded-random.js";
 export * from "./slow-store.js";
 export * from "./split-pair.js";
