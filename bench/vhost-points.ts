@@ -17,6 +17,10 @@ export interface ServerCommand {
   command(queues: number): readonly string[];
   /** Serves memory, not the image. */
   readonly isMemory?: boolean;
+  /** Who loads it: the generator in C (default) or our driver in `attach bench`. */
+  readonly client?: "generator" | "attach";
+  /** What this column's client is told besides the load. */
+  readonly clientOptions?: readonly string[];
 }
 
 /** Points measured in one table. The last server is the one that others are compared with. */
@@ -52,6 +56,11 @@ function theirs(name: string, blockdev: string): ServerCommand {
       ...["--export", `${exported},num-queues=${queues}`],
     ],
   };
+}
+
+/** A column that differs in its client only. */
+function loadedBy(name: string, client: "generator" | "attach", ...clientOptions: string[]): ServerCommand {
+  return { ...ours(name), client, clientOptions };
 }
 
 const mapped = ours("mapped");
@@ -118,6 +127,21 @@ export const groups: readonly Group[] = [
     title: "1, 8 and 64 servers, the load on one of them",
     servers: [mapped, cached],
     points: [1, 8, 64].map((disks) => ({ load: load("randread", "4k", 32), disks })),
+  },
+  {
+    name: "packed",
+    title: "the load generator on packed and split rings of our server",
+    servers: [loadedBy("packed", "generator", "--packed"), loadedBy("split", "generator")],
+    points: [
+      ...["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),
+      ...[1, 32].map((depth) => ({ load: load("randread", "4k", depth, "--no-indirect") })),
+    ],
+  },
+  {
+    name: "packed-driver",
+    title: "our driver (attach bench) on packed and split rings of our server",
+    servers: [loadedBy("packed", "attach", "--packed"), loadedBy("split", "attach", "--no-packed")],
+    points: ["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),
   },
   {
     name: "sizes",

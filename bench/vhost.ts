@@ -1,7 +1,7 @@
 /**
  * `ringside bench vhost`: our server against qemu-storage-daemon, same load, in one run. `RINGSIDE_BENCH_VHOST` names
- * groups of points (`main`, `flush`, `cold`, `direct`, `ceiling`, `queues`, `disks`, `sizes`, or `all`; several with
- * commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how many rounds (5) of how long (1).
+ * groups of points (`main`, `flush`, `cold`, `direct`, `ceiling`, `queues`, `disks`, `packed`, `packed-driver`, `sizes`,
+ * or `all`; several with commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how many rounds (5) of how long (1).
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { libcFunction, RawMapping } from "../src/linux/index.js";
+import { attachLoad } from "./attach-load.js";
 import { buildC, median } from "./compare.js";
 import { type Group, groups, type Point, type ServerCommand } from "./vhost-points.js";
 
-/** What the load generator says of a run. */
-interface LoadResult {
+/** What a load says of a run. */
+export interface LoadResult {
   readonly iops: number;
   readonly lat_us: { readonly p50: number; readonly p99: number; readonly p999: number };
   readonly server_cpu: number;
@@ -169,8 +170,10 @@ function nameOf({ load }: Point): string {
   return `${rw} ${blockSize} depth ${depth}${rest}`;
 }
 
-function runLoad(load: string, { socket, pid }: Running, point: Point): LoadResult {
-  const words = ["--socket", socket, ...point.load, "--runtime", `${seconds}`, "--ramp", point.isCold ? "0" : "0.3"];
+function runLoad(load: string, { server, socket, pid }: Running, point: Point): LoadResult {
+  const options = [...point.load, ...(server.clientOptions ?? [])];
+  if (server.client === "attach") return attachLoad(socket, options, seconds, pid);
+  const words = ["--socket", socket, ...options, "--runtime", `${seconds}`, "--ramp", point.isCold ? "0" : "0.3"];
   const output = execFileSync(load, [...words, "--server-pid", `${pid}`, "--json"], {
     encoding: "utf8",
     timeout: 60_000 + seconds * 1000,
