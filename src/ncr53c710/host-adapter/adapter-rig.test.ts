@@ -1,9 +1,10 @@
 /** What the driver's tests share: a machine with our own A4091, disks on it with known content, and the driver. */
+import assert from "node:assert/strict";
 import { a4000 } from "../../machine/index.js";
 import { Scatter } from "../../memory/index.js";
 import type { FaultHook } from "../../observe/index.js";
 import { type EmbeddedA4091Options, EmbeddedMachine } from "../../platform/embedded/index.js";
-import { Disk, ScsiBus } from "../../scsi/index.js";
+import { cdb, Disk, ScsiBus, unitAddress } from "../../scsi/index.js";
 import { MemoryStore, type Store } from "../../storage/index.js";
 import { PoisoningDma, type PoisoningDmaOptions } from "../../testing/index.js";
 import { type A4091Board, type AdapterPlatform, type HostAdapterOptions, NcrHostAdapter } from "../index.js";
@@ -80,4 +81,25 @@ export async function openRig(options: AdapterRigOptions = {}): Promise<AdapterR
     await machine.close();
   };
   return { machine, bus, board, dma, adapter, close };
+}
+
+/** Where most tests send their commands. */
+export const unit = unitAddress(3, 0);
+export const read = (blocks: number, lba = 0) => ({
+  command: cdb.read10(lba, blocks),
+  room: new Uint8Array(blocks * blockSize),
+});
+
+export async function withRig(options: AdapterRigOptions, work: (rig: AdapterRig) => Promise<void>): Promise<void> {
+  const rig = await openRig(options);
+  await work(rig);
+  await rig.close();
+}
+
+/** Reads and compares; says how it ended otherwise. */
+export async function readRight(adapter: NcrHostAdapter, blocks = 4, lba = 7, address = unit): Promise<void> {
+  const { command, room } = read(blocks, lba);
+  const answer = await adapter.execute(address, command, { dataIn: room });
+  assert.deepEqual([answer.response, answer.status, answer.residual], [0, 0, 0]);
+  assert.deepEqual(room, content(address >>> 16, 2048).slice(lba * blockSize, (lba + blocks) * blockSize));
 }

@@ -115,7 +115,7 @@ export class NcrHostAdapter implements HostAdapter {
           this.#reset.reset(true);
         },
         busWasReset: () => this.#reset.reset(false),
-        dismissed: (succeeded) => this.#recovery.dismissed(succeeded),
+        dismissed: (succeeded, isHeld) => this.#recovery.dismissed(succeeded, isHeld),
       },
     };
     this.#sequencer = new BusSequencer(sequencing);

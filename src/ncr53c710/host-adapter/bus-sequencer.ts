@@ -20,8 +20,8 @@ export interface SequencerListener {
   faulty(code: AdapterFaultCode, detail?: string): void;
   /** Somebody reset the bus. */
   busWasReset(): void;
-  /** The last message to a target was taken, or could not be brought. */
-  dismissed(succeeded: boolean): void;
+  /** The last message to a target was taken, or could not be brought; `isHeld` says that the target holds the bus. */
+  dismissed(succeeded: boolean, isHeld: boolean): void;
 }
 
 /** What the sequencer works with. */
@@ -253,9 +253,9 @@ export class BusSequencer {
   }
 
   /** The last message was sent, or could not be. */
-  killed(succeeded: boolean): void {
+  killed(succeeded: boolean, isHeld = false): void {
     this.killing = "no";
-    this.#parts.listener.dismissed(succeeded);
+    this.#parts.listener.dismissed(succeeded, isHeld);
     this.next();
   }
 

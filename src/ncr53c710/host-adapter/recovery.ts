@@ -71,11 +71,11 @@ export class Recovery {
   }
 
   /** The last message was taken, or could not be brought. */
-  dismissed(succeeded: boolean): void {
+  dismissed(succeeded: boolean, isHeld: boolean): void {
     const job = this.#job;
     if (job === undefined) return;
     if (!succeeded) {
-      this.#escalate(job);
+      this.#escalate(job, isHeld);
       return;
     }
     const { request } = job;
@@ -95,7 +95,8 @@ export class Recovery {
   /** Looks at the time. */
   tick(): void {
     const job = this.#job;
-    if (job !== undefined && this.#parts.now() >= this.#deadline) this.#escalate(job);
+    if (job === undefined || this.#parts.now() < this.#deadline) return;
+    this.#escalate(job, this.#parts.sequencer.state === "connected");
   }
 
   #add(job: Job): void {
@@ -121,10 +122,8 @@ export class Recovery {
     this.#begin();
   }
 
-  #escalate(job: Job): void {
-    const { sequencer } = this.#parts;
-    // Somebody holds the bus: no message can be brought.
-    const isHeld = sequencer.state === "connected";
+  /** @param isHeld somebody holds the bus: no message can be brought. */
+  #escalate(job: Job, isHeld: boolean): void {
     if (job.step === "device-reset" || isHeld) {
       this.#parts.resetBus();
       return;

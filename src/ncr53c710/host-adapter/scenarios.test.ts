@@ -1,34 +1,11 @@
 /** Check 24 with our own script, and what else the bus can ask of a driver; on our own board. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RequestAborted, UnsupportedError } from "../../errors/index.js";
+import { UnsupportedError } from "../../errors/index.js";
 import type { CommandFault } from "../../observe/index.js";
 import { cdb, parseSense, ScsiResponse, ScsiStatus, SenseKey, sendCommand, unitAddress } from "../../scsi/index.js";
-import { Message, type NcrHostAdapter, Reg, type WireTarget } from "../index.js";
-import { type AdapterRigOptions, blockSize, content, openRig } from "./adapter-rig.test.js";
-
-const unit = unitAddress(3, 0);
-const read = (blocks: number, lba = 0) => ({
-  command: cdb.read10(lba, blocks),
-  room: new Uint8Array(blocks * blockSize),
-});
-
-async function withRig(
-  options: AdapterRigOptions,
-  work: (rig: Awaited<ReturnType<typeof openRig>>) => Promise<void>,
-): Promise<void> {
-  const rig = await openRig(options);
-  await work(rig);
-  await rig.close();
-}
-
-/** Reads and compares; says how it ended otherwise. */
-async function readRight(adapter: NcrHostAdapter, blocks = 4, lba = 7, address = unit): Promise<void> {
-  const { command, room } = read(blocks, lba);
-  const answer = await adapter.execute(address, command, { dataIn: room });
-  assert.deepEqual([answer.response, answer.status, answer.residual], [0, 0, 0]);
-  assert.deepEqual(room, content(address >>> 16, 2048).slice(lba * blockSize, (lba + blocks) * blockSize));
-}
+import { Message, Reg, type WireTarget } from "../index.js";
+import { blockSize, content, openRig, read, readRight, unit, withRig } from "./adapter-rig.test.js";
 
 test("24: SDTR goes with the first command of a target, once; 100 ns and 8: SXFER 18, SBCL 1", () =>
   withRig({}, async ({ adapter, board }) => {
@@ -238,80 +215,6 @@ test("a target that refuses queue tags gets none", async () => {
     await readRight(adapter);
     assert.equal(rejections, 1);
     assert.deepEqual(adapter.agreement(3), { period: 25, offset: 8 }, "SDTR was understood");
-  });
-});
-
-test("a command that never ends is called off: ABORT; the target's other commands go on", async () => {
-  const faults = {
-    command: ({ cdb: bytes }: { cdb: Uint8Array }): CommandFault | undefined =>
-      bytes[5] === 99 ? { kind: "never" } : undefined,
-  };
-  for (const target of [{}, { disconnect: "never" }] as const) {
-    await withRig({ faults, target, driver: { timeout: 0 } }, async ({ adapter }) => {
-      adapter.setQueueing(unit, true);
-      const stuck = adapter.execute(unit, cdb.read10(99, 1), { dataIn: new Uint8Array(512), timeout: 60 });
-      const others = [1, 2, 3].map((lba) => readRight(adapter, 1, lba));
-      await assert.rejects(stuck, (error: Error) => {
-        assert.ok(error instanceof RequestAborted);
-        assert.match(error.message, /target 3 lun 0: READ\(10\) lba=99.*no answer in 60 ms/);
-        return true;
-      });
-      const isHeld = "disconnect" in target;
-      const settled = await Promise.allSettled(others);
-      if (!isHeld) assert.ok(settled.every(({ status }) => status === "fulfilled"));
-      assert.equal(adapter.counters.aborts, 1);
-      assert.equal(adapter.counters.busResets, isHeld ? 1 : 0, "a target that holds the bus takes no message");
-      await readRight(adapter);
-    });
-  }
-});
-
-test("a signal calls a command off, sent or not", async () => {
-  const faults = { command: (): CommandFault => ({ kind: "never" }) };
-  await withRig({ faults }, async ({ adapter }) => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const both = [1, 2].map((lba) =>
-      adapter.execute(unit, cdb.read10(lba, 1), { dataIn: new Uint8Array(512), signal }),
-    );
-    setTimeout(() => controller.abort(), 10);
-    for (const one of both) await assert.rejects(one, RequestAborted);
-    await assert.rejects(adapter.execute(unit, cdb.testUnitReady(), { signal }), RequestAborted);
-    assert.equal(adapter.inFlight, 0);
-  });
-});
-
-test("BUS DEVICE RESET ends a target's commands with Reset; a bus reset those of all; sendCommand tries again", async () => {
-  let isHeld = true;
-  const faults = { command: (): CommandFault | undefined => (isHeld ? { kind: "never" } : undefined) };
-  await withRig({ faults }, async ({ adapter }) => {
-    const hold = (id: number) => adapter.execute(unitAddress(id, 0), cdb.testUnitReady());
-    const one = hold(3);
-    const other = hold(0);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    await adapter.resetTarget(3);
-    assert.equal((await one).response, ScsiResponse.Reset);
-    assert.equal(adapter.inFlight, 1);
-    await adapter.resetBus();
-    assert.equal((await other).response, ScsiResponse.Reset);
-    isHeld = false;
-    await sendCommand(adapter, unit, cdb.testUnitReady());
-    await sendCommand(adapter, unitAddress(0, 0), cdb.testUnitReady());
-    await readRight(adapter);
-    assert.deepEqual([adapter.counters.deviceResets, adapter.counters.busResets], [1, 1]);
-  });
-});
-
-test("somebody else's bus reset ends what was under way, and settles", async () => {
-  let isHeld = true;
-  const faults = { command: (): CommandFault | undefined => (isHeld ? { kind: "never" } : undefined) };
-  await withRig({ faults }, async ({ adapter, board }) => {
-    const one = adapter.execute(unit, cdb.testUnitReady());
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    isHeld = false;
-    board.chip.scsiResetWritten(true);
-    assert.equal((await one).response, ScsiResponse.Reset);
-    await sendCommand(adapter, unit, cdb.testUnitReady());
   });
 });
 

@@ -134,7 +134,7 @@ export class StopHandler {
     const { chip, script, listener } = this.#parts;
     const request = this.#sequencer.current;
     if (!wasAsked) this.#sequencer.fault("unknown-vector", "an abort that nobody asked for");
-    else if (request === undefined) listener.dismissed(false);
+    else if (request === undefined) listener.dismissed(false, true);
     else chip.start(script.entries.dismiss);
   }
 
@@ -180,7 +180,7 @@ export class StopHandler {
     }
     const request = this.#sequencer.current;
     if (this.#sequencer.killing === "under-way") {
-      this.#sequencer.killed(false);
+      this.#sequencer.killed(false, true);
       return;
     }
     if (request === undefined) {
