@@ -98,6 +98,12 @@ export abstract class RequestDriver<Request extends RingRequest> {
 
   /** What to do about a request that the device keeps although nobody waits for it any more. */
   protected abstract callOff(request: Request, error: RequestAborted): void;
+  /** Whether a request that waits may go on its ring now. Others go before it meanwhile. */
+  protected mayStart(_request: Request): boolean {
+    return true;
+  }
+  /** A request that waited went on its ring. */
+  protected wasSubmitted(_request: Request): void {}
   /** After DRIVER_OK: the time to fill queues that are no request queues. */
   protected started(): void {}
   /** An interrupt of a queue that is no request queue. */
@@ -346,10 +352,17 @@ export abstract class RequestDriver<Request extends RingRequest> {
     let count = 0;
     for (let queue = 0; queue < this.#waiting.length; queue++) {
       const waiting = this.#waiting[queue];
-      let taken = 0;
-      while (taken < waiting.length && this.#rings.submit(waiting[taken], queue)) taken++;
-      if (taken > 0) waiting.splice(0, taken);
-      count += taken;
+      let kept = 0;
+      let at = 0;
+      for (; at < waiting.length; at++) {
+        const request = waiting[at];
+        if (!this.mayStart(request)) waiting[kept++] = request;
+        else if (this.#rings.submit(request, queue)) {
+          this.wasSubmitted(request);
+          count++;
+        } else break;
+      }
+      if (at > kept) waiting.splice(kept, at - kept);
     }
     if (count > 0) this.#rings.flush();
   }

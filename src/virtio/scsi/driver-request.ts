@@ -18,6 +18,8 @@ export interface ScsiRequestFormat {
 export class ScsiRequest extends RingRequest {
   /** Unit address: target and LUN as one number. */
   address = -1;
+  /** It counts among the commands that its unit has. */
+  isCounted = false;
   /** The CDB, as long as the device's cdb_size, in memory that the device reads. Zero what is not used. */
   readonly cdb: Uint8Array;
 

@@ -27,6 +27,7 @@ import { ControlQueue } from "./driver-control.js";
 import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
 import { ScsiRequest, type ScsiRequestFormat } from "./driver-request.js";
 import { ScsiQueue, scsiFeatures, TaskManagement } from "./protocol.js";
+import { UnitLoad } from "./unit-load.js";
 
 /** What the driver takes and how long it waits. `features` default to all that it knows, without INOUT. */
 export interface ScsiDriverOptions extends RequestDriverOptions {
@@ -67,6 +68,7 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
   readonly limits: InitiatorLimits;
   readonly #control: ControlQueue;
   readonly #events: EventReceiver | undefined;
+  readonly #unitLoad: UnitLoad;
 
   private constructor(link: DriverLink, config: ScsiConfig, options: ScsiDriverOptions) {
     const { dma, endianness } = link.transport;
@@ -87,6 +89,7 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
     this.config = config;
     this.limits = limitsOf(config);
     this.#control = control;
+    this.#unitLoad = new UnitLoad(config.cmdPerLun);
     if (eventBuffers > 0) this.#events = new EventReceiver(link, eventQueue, eventBuffers, config.eventInfoSize);
   }
 
@@ -118,7 +121,7 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
   }
 
   /**
-   * Sends one command and waits for its end.
+   * Sends one command and waits for its end. A unit gets cmd_per_lun commands at a time, others wait.
    * @throws RequestAborted when it ran out of time or was called off; ProtocolError when the device broke a rule;
    * RangeError when CDB or data are more than the device takes.
    */
@@ -141,7 +144,10 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
       signal,
       describe: () => describeCdb(cdb),
       result: () => resultOf(request, length),
-      onReturn: () => this.unshare(lent),
+      onReturn: () => {
+        this.#unitLoad.returned(request);
+        this.unshare(lent);
+      },
     });
   }
 
@@ -168,6 +174,14 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
     this.manageTasks(TaskManagement.AbortTask, request.address, request.tag).catch((failure: unknown) =>
       this.giveUp(failure),
     );
+  }
+
+  protected override mayStart(request: ScsiRequest): boolean {
+    return this.#unitLoad.hasRoom(request.address);
+  }
+
+  protected override wasSubmitted(request: ScsiRequest): void {
+    this.#unitLoad.sent(request);
   }
 
   protected override started(): void {
