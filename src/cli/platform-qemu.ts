@@ -40,9 +40,6 @@ function qemuAdapters(options: PlatformOptions, inWindows: boolean): QemuAdapter
   const vectors = inWindows ? 0 : adapterVectors(board, device);
   const version = registers === "legacy" ? "legacy" : "modern";
   const packed = options.packed === true ? { packed: true } : {};
-  if (options.packed === true && registers === "legacy") {
-    throw new UsageError("packed rings came with virtio 1.1: leave out --packed or --registers legacy");
-  }
   const adapter = (index: number, properties: Record<string, number>, disks: readonly QemuDisk[]): QemuAdapter => ({
     kind: `virtio-${device}`,
     mode: inWindows ? version : adapterFlavour(board, registers),

@@ -25,6 +25,7 @@ export interface MachineChoice {
   readonly registers: RegisterChoice;
   readonly ram?: number;
   readonly qemu?: string;
+  readonly packed?: boolean;
 }
 
 /** @throws UsageError when options do not go with the machine or with one another */
@@ -33,10 +34,19 @@ export function checkPlatform(board: Board, options: MachineChoice): void {
   const isAmiga = hasA4091(board);
   const { platform } = options;
   if (platform === "fs-uae" && !isAmiga) throw new UsageError(`fs-uae is an Amiga, not ${name}: say --machine a4000`);
-  if (!isAmiga) return;
+  if (!isAmiga) {
+    if (options.packed === true && registersFor(board, options.registers) === "legacy") {
+      const otherwise = options.registers === "legacy" ? "leave out --registers legacy" : "say --registers modern";
+      throw new UsageError(`legacy registers have no packed rings: leave out --packed, or ${otherwise}`);
+    }
+    return;
+  }
   if (platform === "qemu") throw new UsageError(`QEMU has no ${name}: leave out --platform, or say --platform fs-uae`);
   if (options.device !== undefined) throw new UsageError(`${name} has an A4091, no virtio device: leave out --device`);
   if (options.registers !== "auto") throw new UsageError(`${name} has no virtio registers: leave out --registers`);
+  if (options.packed !== undefined) {
+    throw new UsageError(`${name} has an A4091, no virtio rings: leave out --${options.packed ? "" : "no-"}packed`);
+  }
   if (platform === "fs-uae" && options.ram !== undefined) {
     throw new UsageError("fs-uae's memory is as large as it is: leave out --ram");
   }
