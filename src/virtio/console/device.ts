@@ -5,6 +5,7 @@
 import type { Endianness } from "../../bytes/index.js";
 import type { Observer } from "../../observe/index.js";
 import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
+import { serveQueue } from "../device-base/index.js";
 import { DeviceControl } from "./device-control.js";
 import { ConsoleDevicePort, type ConsolePortOptions } from "./device-port.js";
 import {
@@ -18,6 +19,7 @@ import {
   portOfQueue,
   type ResizeOrder,
   receiveQueueOf,
+  transmitQueueOf,
   virtioConsoleId,
 } from "./protocol.js";
 
@@ -120,6 +122,7 @@ export class VirtioConsoleDevice implements DeviceType {
     port.reset();
     this.#ports[id] = undefined;
     if (this.#isReady) this.#control?.send(id, ConsoleEvent.PortRemove, 1);
+    this.#discard(transmitQueueOf(id));
   }
 
   /** Our end of a port is opened or closed: the guest is told. @throws RangeError when there is no such port. */
@@ -177,8 +180,8 @@ export class VirtioConsoleDevice implements DeviceType {
       return;
     }
     const port = this.#ports[portOfQueue(index) ?? 0];
-    if (port === undefined) return;
-    if (index === receiveQueueOf(port.id)) port.deliver();
+    if (port === undefined) this.#discard(index);
+    else if (index === receiveQueueOf(port.id)) port.deliver();
     else port.collect();
   }
 
@@ -195,6 +198,12 @@ export class VirtioConsoleDevice implements DeviceType {
   /** What waits for the driver is lost. */
   close(): void {
     this.reset();
+  }
+
+  /** What is written to a port that is not there is lost; a port that is plugged in there later does not get it. */
+  #discard(index: number): void {
+    const isWritten = portOfQueue(index) !== undefined && index % 2 === 1;
+    if (this.#host !== undefined && isWritten) serveQueue(this.#host, index, (chain, queue) => queue.push(chain, 0));
   }
 
   #controlled(id: number, event: number, value: number): boolean {

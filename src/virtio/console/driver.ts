@@ -2,6 +2,7 @@
  * The driver half of virtio-console (virtio 1.2 §5.3; 0.9.5 appendix E): ports that come and go, bytes both ways, sizes,
  * and characters that need no queue.
  */
+import { DeviceError } from "../../errors/index.js";
 import {
   type DriverLink,
   type DriverTransport,
@@ -226,6 +227,7 @@ export class VirtioConsoleDriver extends DeviceDriver {
   }
 
   #removed(port: ConsolePort): void {
+    this.#queues[port.id].transmit.abandon(new DeviceError(`port ${port.id} was removed`));
     port.attach(undefined);
     this.#ports.delete(port.id);
     this.#announced.delete(port.id);

@@ -29,6 +29,7 @@ export class SendQueue implements DriverQueue {
   readonly #slotSize: number;
   readonly #block: DmaBlock;
   readonly #bytes: Uint8Array;
+  readonly #slots: readonly Slot[];
   readonly #free: Slot[];
   readonly #waiting: Message[] = [];
   readonly #pieces = new ChainPieces();
@@ -42,7 +43,8 @@ export class SendQueue implements DriverQueue {
     const count = Math.min(slots, this.#queue.size);
     this.#block = link.transport.dma.allocate(count * slotSize, 16);
     this.#bytes = blockBytes(this.#block);
-    this.#free = Array.from({ length: count }, (_, slot) => ({ index: slot, message: undefined }));
+    this.#slots = Array.from({ length: count }, (_, slot) => ({ index: slot, message: undefined }));
+    this.#free = [...this.#slots];
   }
 
   /** Messages that the device has. */
@@ -82,10 +84,19 @@ export class SendQueue implements DriverQueue {
     } while (!this.#queue.enableInterrupts());
   }
 
+  /** Nobody waits any more for what was sent so far; what the device has not seen yet it never sees. */
+  abandon(error: Error): void {
+    for (const slot of this.#slots) {
+      slot.message?.reject(error);
+      slot.message = undefined;
+    }
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+
   close(error: Error, keepsMemory: boolean): void {
     this.#closed = error;
-    for (const slot of this.#queue.detachAll(keepsMemory)) slot.message?.reject(error);
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    this.#queue.detachAll(keepsMemory);
+    this.abandon(error);
     if (!keepsMemory) this.#link.transport.dma.free(this.#block);
   }
 
