@@ -46,6 +46,8 @@ const transitionalIds: Readonly<Record<number, number>> = {
   8: 0x1004,
   9: 0x1009,
 };
+/** Which ID of 0x1000 to 0x103F a legacy device has means nothing: 0.9.5 drivers look at the subsystem. */
+const otherLegacyId = 0x103f;
 const modernIdBase = 0x1040;
 
 /** A virtio device in a PCI slot. */
@@ -56,7 +58,7 @@ export class VirtioPciDevice {
   #isr = 0;
   configVector: number = noVector;
 
-  /** @throws RangeError for a legacy device type without a transitional PCI ID. */
+  /** @throws RangeError for a transitional device of a type that has no transitional PCI ID. */
   constructor(type: DeviceType, options: VirtioPciOptions) {
     const flavour = options.flavour ?? "transitional";
     this.core = new DeviceCore(type, {
@@ -172,7 +174,7 @@ function identity(type: DeviceType, flavour: VirtioPciFlavour) {
     const id = { deviceId: modernIdBase + type.deviceId, revision: 1 };
     return { vendorId: virtioVendorId, ...id, subsystemVendorId: virtioVendorId, subsystemId: 0x1100 };
   }
-  const deviceId = transitionalIds[type.deviceId];
+  const deviceId = transitionalIds[type.deviceId] ?? (flavour === "legacy" ? otherLegacyId : undefined);
   if (deviceId === undefined) throw new RangeError(`${type.name} has no transitional PCI ID: make it modern`);
   return {
     vendorId: virtioVendorId,
