@@ -51,16 +51,16 @@ export class DeviceControl {
   readonly #hasPatience = () => this.#waiting.length < patience;
 
   readonly #fill = (chain: Chain, queue: QueueDevice) => {
-    const message = this.#waiting[0];
+    const message = this.#waiting.shift() as Uint8Array;
     const room = chain.writable.byteLength;
     if (room < consoleControl.size) {
+      // The message is lost: the driver would give the same buffer again and again.
       const detail = `${room} bytes for a control message`;
       reportViolation(this.#host, this.#observer, { queue, chain, code: "response-space-short", detail });
       queue.push(chain, 0);
       return;
     }
     // A name that is longer than the buffer is cut.
-    this.#waiting.shift();
     queue.push(chain, chain.writable.write(message.subarray(0, room)));
   };
 

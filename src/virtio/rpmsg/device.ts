@@ -112,13 +112,15 @@ export class VirtioRpmsgDevice implements DeviceType {
   readonly #hasWaiting = () => this.#waiting.length > 0;
 
   readonly #fill = (chain: Chain, queue: QueueDevice) => {
-    const { message, resolve } = this.#waiting[0];
+    const { message, resolve, reject } = this.#waiting.shift() as Outgoing;
     if (chain.writable.byteLength < message.length) {
-      this.#violation(chain, queue, `${chain.writable.byteLength} bytes for a message of ${message.length}`);
+      // Waiting for a larger one could last for ever: the driver gives the same buffer again.
+      const detail = `${chain.writable.byteLength} bytes for a message of ${message.length}`;
+      this.#violation(chain, queue, detail);
       queue.push(chain, 0);
+      reject(new DeviceError(`the driver gave ${detail}`));
       return;
     }
-    this.#waiting.shift();
     queue.push(chain, chain.writable.write(message));
     resolve();
   };
