@@ -2,7 +2,7 @@
 import type { Endianness } from "../bytes/index.js";
 import type { DeviceHost, DeviceType } from "../transport/index.js";
 import { netConfig, netFeatures, virtioNetId } from "../virtio/index.js";
-import type { Chain } from "../virtqueue/index.js";
+import type { Chain, QueueDevice } from "../virtqueue/index.js";
 
 /** A chain that the driver made available on a transmit or control queue. */
 export interface SeenChain {
@@ -52,18 +52,19 @@ export class ScriptedNetDevice implements DeviceType {
     if (index === 0) return;
     const queue = this.host.queue(index);
     if (queue === undefined) return;
-    for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
-      const { readable, writable } = chain;
-      const pieces = readable.lengths.slice(readable.first, readable.end);
-      this.seen.push({ queue: index, readable: readable.toBytes(), pieces, writable: writable.byteLength });
-      const isCommand = writable.byteLength > 0;
-      if (isCommand ? this.holdsCommands : this.holdsPackets) {
-        this.#kept.push({ queue: index, chain });
-        continue;
-      }
-      queue.push(chain, isCommand && this.ack !== undefined ? writable.write(Uint8Array.of(this.ack)) : 0);
-    }
+    do {
+      for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) this.#take(queue, chain);
+    } while (!queue.enableNotifications());
     if (queue.publish()) this.host.signal(index);
+  }
+
+  #take(queue: QueueDevice, chain: Chain): void {
+    const { readable, writable } = chain;
+    const pieces = readable.lengths.slice(readable.first, readable.end);
+    this.seen.push({ queue: queue.index, readable: readable.toBytes(), pieces, writable: writable.byteLength });
+    const isCommand = writable.byteLength > 0;
+    if (isCommand ? this.holdsCommands : this.holdsPackets) this.#kept.push({ queue: queue.index, chain });
+    else queue.push(chain, isCommand && this.ack !== undefined ? writable.write(Uint8Array.of(this.ack)) : 0);
   }
 
   /** Lengths of the next `count` receive buffers, which are kept. */
