@@ -56,7 +56,7 @@ function firstFileSystem(modules: readonly string[]): ArchiveEntry[] {
     "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev",
     "export PATH=/bin:/sbin:/usr/bin:/usr/sbin",
     "exec </dev/ttyS0 >/dev/ttyS0 2>&1",
-    "stty -echo -icrnl -onlcr",
+    "stty -echo -onlcr",
     ...loads,
     'echo "@@ready"',
     'while read -r line; do eval "$line"; echo "@@status $?"; done',
