@@ -29,6 +29,8 @@ export interface Group {
   readonly title: string;
   readonly points: readonly Point[];
   readonly servers: readonly ServerCommand[];
+  /** Columns differ in their client only: one server, and one image, is there for all. */
+  readonly isOneServer?: boolean;
 }
 
 const load = (rw: string, blockSize: string, depth: number, ...more: string[]): readonly string[] => [
@@ -58,7 +60,6 @@ function theirs(name: string, blockdev: string): ServerCommand {
   };
 }
 
-/** A column that differs in its client only. */
 function loadedBy(name: string, client: "generator" | "attach", ...clientOptions: string[]): ServerCommand {
   return { ...ours(name), client, clientOptions };
 }
@@ -130,6 +131,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "packed",
+    isOneServer: true,
     title: "the load generator on packed and split rings of our server",
     servers: [loadedBy("packed", "generator", "--packed"), loadedBy("split", "generator")],
     points: [
@@ -139,6 +141,7 @@ export const groups: readonly Group[] = [
   },
   {
     name: "packed-driver",
+    isOneServer: true,
     title: "our driver (attach bench) on packed and split rings of our server",
     servers: [loadedBy("packed", "attach", "--packed"), loadedBy("split", "attach", "--no-packed")],
     points: ["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),

@@ -77,7 +77,11 @@ async function measureGroup(folder: string, load: string, group: Group, print: (
         await endAll(children);
         children = [];
         running = [];
-        for (const server of group.servers) running.push(await start(folder, server, point, children));
+        for (const server of group.servers) {
+          const [first] = running;
+          const isShared = group.isOneServer === true && first !== undefined;
+          running.push(isShared ? { ...first, server } : await start(folder, server, point, children));
+        }
         for (const one of running) {
           // Pages that a server has mapped cannot be forgotten later: it must not find parts of the file complete.
           if (point.isCold === true) forget(one.image);
