@@ -99,7 +99,7 @@ test("R-104, §3.1.1: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, interru
   assert.equal(transport.statuses.at(-1), 0, "reset before rings are freed");
 });
 
-test("R-103, R-108: a legacy device is never shown FEATURES_OK, and some bit is set in every value but the reset", async () => {
+test("R-103, R-108, R-203: a legacy device is never shown FEATURES_OK, and some bit is set in every value but the reset", async () => {
   const transport = new FakeTransport();
   transport.isLegacy = true;
   transport.offered = featureSet(EVENT_IDX, 30, 31);
@@ -184,7 +184,7 @@ test("§2.5.1: configuration is read again while the generation changes; config-
   assert.ok(reads < 1000, "and that is found out soon");
 });
 
-test("queue-missing, and sizes: what the device can do, or the next power of two below what is wanted", async () => {
+test("R-501, queue-missing, and sizes: what the device can do, or the next power of two below what is wanted", async () => {
   const transport = new FakeTransport();
   const link = await DriverLink.open(transport, { ...options, maxQueueSize: 50 });
   assert.throws(() => link.createQueue(2), { code: "queue-missing", queue: 2 });

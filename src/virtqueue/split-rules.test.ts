@@ -72,7 +72,7 @@ test("R-209: without EVENT_IDX the flags count, whatever both event fields say; 
   }
 });
 
-test("R-601: a chain's head is the entry in the available ring, and the same number comes back in the used ring", () => {
+test("R-601, R-603: a chain's head is the entry in the available ring, and the same number comes back in the used ring", () => {
   for (const startIndex of [0, 65_533]) {
     const { driver, device, view, at, addresses } = makeSplitPair({ startIndex });
     const heads: number[] = [];

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Observer, TraceEvent } from "../../observe/index.js";
 import { cdb, unitAddress } from "../../scsi/index.js";
 import { createLoopback, type LoopbackOptions, plugLoopback } from "../../testing/index.js";
-import { scsiFeatures } from "../../virtio/index.js";
+import { scsiConfig, scsiFeatures } from "../../virtio/index.js";
 import { ChainPieces, layoutAt, legacyLayout, noNotifyFlag, SplitDriver } from "../../virtqueue/index.js";
 import {
   DeviceStatus,
@@ -99,15 +99,20 @@ test("R-107: DRIVER may come late, or never: a queue is served with ACKNOWLEDGE 
   assert.equal(ring.reap(), 2);
 });
 
-test("R-108: bits 3 and 6 mean nothing to a legacy device: it keeps what is written and goes on", () => {
+test("R-108: bit 3 means nothing to a legacy device, and it never sets bit 6", () => {
   const loop = open();
   const ring = makeRing(loop);
-  loop.header.write8(deviceStatus.offset, 0x4f);
-  assert.equal(loop.header.read8(deviceStatus.offset), 0x4f);
+  loop.header.write8(deviceStatus.offset, 0x0f);
+  assert.equal(loop.header.read8(deviceStatus.offset), 0x0f);
   loop.header.write32(driverFeatures.offset, 0);
   makeAvailable(loop, ring, 1);
   loop.header.write16(queueNotify.offset, requestQueue);
   assert.equal(ring.reap(), 1);
+  // A driver that breaks the ring's rules: there is no bit to say so.
+  loop.machine.memory.write(loop.adapter.core.queues[requestQueue].addresses.available + 2, Uint8Array.of(0xff, 0x7f));
+  loop.header.write16(queueNotify.offset, requestQueue);
+  assert.equal(loop.adapter.core.violations.get("avail-index-jump"), 1);
+  assert.equal(loop.header.read8(deviceStatus.offset), 0x0f);
 });
 
 test("R-201, R-210, R-211: 32 bits of features in the first field; from 24 on only 24, 27, 28 and 29", () => {
@@ -135,6 +140,21 @@ test("R-206: a driver that takes no feature at all is served, and one does witho
     assert.equal(old.driver.link.features & featureSet(ringFeatures.INDIRECT_DESC, ringFeatures.EVENT_IDX), 0n);
     assert.equal((await old.driver.execute(unitAddress(0, 0), cdb.testUnitReady())).status, 0);
     await old.close();
+  }
+});
+
+test("R-308: once features are negotiated, queues and configuration still are in the guest's order", async () => {
+  for (const transport of ["legacy-be", "legacy-le"] as const) {
+    const little = transport === "legacy-le";
+    const loop = await createLoopback({ transport, interrupts: "intx" });
+    assert.notEqual(loop.driver.link.features, 0n);
+    assert.equal((await loop.driver.execute(unitAddress(0, 0), cdb.testUnitReady())).status, 0);
+    const { available } = loop.adapter.core.queues[requestQueue].addresses;
+    const [region] = loop.machine.memory.regions;
+    assert.equal(region.view.getUint16(available - region.base + 2, little), 1);
+    const raw = loop.fn.bar(0)?.read32(legacyConfigOffset(false) + scsiConfig.offset.senseSize);
+    assert.equal(raw, little ? 96 : 0x6000_0000);
+    await loop.close();
   }
 });
 

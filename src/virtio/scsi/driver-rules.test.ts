@@ -57,7 +57,8 @@ test("R-1306: a unit has cmd_per_lun commands at most, other units go on, and no
 });
 
 test("R-1306: a command that waits for its unit can be called off or run out of time, and a removal ends all, each once", async () => {
-  const silent: FaultHook = { command: () => ({ kind: "never" }) };
+  let isSilent = false;
+  const silent: FaultHook = { command: () => (isSilent ? { kind: "never" } : undefined) };
   const loop = await createLoopback({ faults: silent, device: { commandsPerUnit: 1 } });
   const stop = new AbortController();
   const ends: string[] = [];
@@ -66,6 +67,9 @@ test("R-1306: a command that waits for its unit can be called off or run out of 
       () => ends.push(`${name} ended`),
       () => ends.push(`${name} failed`),
     );
+  // Requests that were used before are used again.
+  await Promise.all(Array.from({ length: 5 }, () => loop.driver.execute(unit, cdb.testUnitReady())));
+  isSilent = true;
   const all = [
     send("first", { timeout: 0 }),
     send("second", { timeout: 0, signal: stop.signal }),
@@ -77,10 +81,11 @@ test("R-1306: a command that waits for its unit can be called off or run out of 
   await all[1];
   await all[2];
   assert.deepEqual(ends, ["second failed", "third failed"]);
+  all.push(send("fifth", { timeout: 0 }));
   assert.equal(loop.driver.inFlight, 1);
   await loop.close();
   await Promise.all(all);
-  assert.deepEqual(ends.slice(2).sort(), ["first failed", "fourth failed"]);
+  assert.deepEqual(ends.slice(2).sort(), ["fifth failed", "first failed", "fourth failed"]);
 });
 
 test("R-1306: a device whose cmd_per_lun is 0 gets commands all the same", async () => {
