@@ -192,11 +192,11 @@ for (const endianness of ["little", "big"] as const) {
       assert.equal(last.device.pop()?.readable.byteLength, 4);
     });
 
-    test(named("§2.7.5.3.1 indirect-not-negotiated"), () => {
+    test(named("§2.7.5.3.1, R-208 indirect-not-negotiated"), () => {
       make(false).descriptor(0, tableAt, 16, Indirect).available(0).breaks("indirect-not-negotiated", 0);
     });
 
-    test(named("§2.7.5.3.1 indirect-nested"), () => {
+    test(named("§2.7.5.3.1, R-509 indirect-nested"), () => {
       make()
         .descriptor(0, tableAt, 16, Indirect)
         .descriptor(0, tableAt, 16, Indirect, 0, tableAt)
@@ -204,14 +204,14 @@ for (const endianness of ["little", "big"] as const) {
         .breaks("indirect-nested", 0);
     });
 
-    test(named("§2.7.5.3.1 indirect-with-next"), () => {
+    test(named("§2.7.5.3.1, R-509 indirect-with-next"), () => {
       make()
         .descriptor(0, tableAt, 16, Indirect | Next, 1)
         .available(0)
         .breaks("indirect-with-next", 0);
     });
 
-    test(named("§2.7.5.3.2 indirect-length: 0, or no multiple of 16"), () => {
+    test(named("§2.7.5.3.2, R-509 indirect-length: 0, or no multiple of 16"), () => {
       for (const length of [0, 1, 15, 17, 0xffff_ffff]) {
         make().descriptor(0, tableAt, length, Indirect).available(0).breaks("indirect-length", 0);
       }

@@ -133,30 +133,41 @@ test("R-602, R-608: memory that is shared: entries are written before the index,
   assert.deepEqual(order, ["entries 0, 7", "store used index", "load used_event"]);
 });
 
-test("R-604, R-605, R-606: no needed notification and no needed interrupt is left out, in random turns of both halves", () => {
+test("R-604 to R-606, R-610, R-611, R-615: no needed notification and no needed interrupt is left out, in random turns of both halves", () => {
   for (const eventIndex of [false, true]) {
     const { driver, device } = makeSplitPair({ eventIndex, startIndex: 65_500, size: 4 });
     const random = seededRandom(8);
-    // Each sleeps until the other wakes it; who is awake takes one step at a time.
-    let [driverSleeps, deviceSleeps] = [false, false];
+    // Each sleeps until the other wakes it, in two steps: it finds nothing, and later asks to be woken. Who is awake
+    // takes one step at a time, so that the other's steps fall between those two.
+    let [driverSleeps, driverFoundNothing] = [false, false];
+    let [deviceSleeps, deviceFoundNothing] = [false, false];
     let [sent, done] = [0, 0];
     for (let turn = 0; turn < 60_000; turn++) {
-      if (random.below(2) === 0) {
+      if (random.chance(0.5)) {
         if (driverSleeps) continue;
-        if (random.below(3) === 0 && driver.add(one(), sent)) {
+        if (driverFoundNothing) {
+          driverFoundNothing = false;
+          driverSleeps = driver.enableInterrupts();
+        } else if (random.chance(0.3) && driver.add(one(), sent)) {
           sent++;
           if (driver.publish()) deviceSleeps = false;
         } else if (driver.reap() !== undefined) done++;
-        else if (random.below(2) === 0) driverSleeps = driver.inFlight === 4 && driver.enableInterrupts();
-        else driver.disableInterrupts();
-      } else {
-        if (deviceSleeps) continue;
-        const chain = device.pop();
-        if (chain !== undefined) {
+        else {
+          driver.disableInterrupts();
+          driverFoundNothing = driver.inFlight === 4;
+        }
+      } else if (!deviceSleeps) {
+        const chain = deviceFoundNothing ? undefined : device.pop();
+        if (deviceFoundNothing) {
+          deviceFoundNothing = false;
+          deviceSleeps = device.enableNotifications();
+        } else if (chain !== undefined) {
           device.push(chain, 0);
           if (device.publish()) driverSleeps = false;
-        } else if (random.below(2) === 0) deviceSleeps = device.enableNotifications();
-        else device.disableNotifications();
+        } else {
+          device.disableNotifications();
+          deviceFoundNothing = true;
+        }
       }
       assert.ok(!(driverSleeps && deviceSleeps), `both sleep in turn ${turn}, ${sent} sent, ${done} done`);
     }
