@@ -32,7 +32,7 @@ function contentOf(store: MemoryStore, sector: number, sectors: number): Uint8Ar
 }
 
 for (const endianness of ["little", "big"] as const) {
-  test(`R-805, R-806 (${endianness}): IN reads sectors; the last byte is the status, used length counts both`, () => {
+  test(`R-609, R-805, R-806 (${endianness}): IN reads sectors; the last byte is the status, used length counts both`, () => {
     const { queues } = bare(endianness);
     // Header by hand: type 0, ioprio 7, sector 5.
     const header = new Uint8Array(16);
@@ -45,7 +45,7 @@ for (const endianness of ["little", "big"] as const) {
     assert.deepEqual(queues.violations, []);
   });
 
-  test(`R-805, R-806 (${endianness}): OUT writes sectors; used length is the status alone`, () => {
+  test(`R-609, R-805, R-806 (${endianness}): OUT writes sectors; used length is the status alone`, () => {
     const { queues, store } = bare(endianness);
     const data = new Uint8Array(1024).fill(0xee);
     const { answer, written } = queues.send(0, blkRequestBytes(endianness, BlkType.Out, 9, data), 1);

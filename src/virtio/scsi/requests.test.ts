@@ -76,7 +76,7 @@ for (const endianness of ["little", "big"] as const) {
     });
   });
 
-  test(`R-1314, R-1315 (${endianness}): CHECK CONDITION has its sense length, residual counts what was not moved`, () => {
+  test(`R-609, R-1314, R-1315 (${endianness}): CHECK CONDITION has its sense length, residual counts what was not moved`, () => {
     const { queues } = bare(endianness);
     const bad = queues.send(2, request(here, Uint8Array.of(0xff)), 108 + 512);
     const header = decode(bad.answer, little);
