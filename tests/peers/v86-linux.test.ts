@@ -6,45 +6,27 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 import { Scatter } from "../../src/memory/index.js";
-import type { V86Pc, V86Registers } from "../../src/platform/v86/index.js";
-import { Disk, ScsiBus } from "../../src/scsi/index.js";
+import { parseMac, UserNetwork } from "../../src/packet/index.js";
+import type { V86Pc } from "../../src/platform/v86/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
-import { featureSet, hasFeature, ringFeatures, type VirtioPciDevice } from "../../src/transport/index.js";
+import { hasFeature, ringFeatures, type VirtioPciDevice } from "../../src/transport/index.js";
 import {
   VirtioBalloonDevice,
-  VirtioBlkDevice,
   VirtioConsoleDevice,
   VirtioEntropyDevice,
-  VirtioScsiDevice,
+  VirtioNetDevice,
 } from "../../src/virtio/index.js";
 import { checkExt4, formatExt4, whyNoExt4 } from "./v86-ext4.js";
 import { bootLinux, GuestShell, linuxFiles, makePc, whyNoV86Linux } from "./v86-guest.js";
+import { bytesOf, diskNames, md5, nameOf, patterned, plugStorage, ringsOf, sizeOf, variants } from "./v86-storage.js";
 
 const skip = whyNoV86Linux();
-const { INDIRECT_DESC, EVENT_IDX, RING_PACKED } = ringFeatures;
-const split = featureSet(INDIRECT_DESC, EVENT_IDX);
-const storageClass = 0x01_0000;
 const others = 0x05_0000;
-const diskSize = 12 << 20;
-const blockSize = 4096;
-
-interface Variant {
-  readonly kind: "blk" | "scsi";
-  readonly registers: V86Registers;
-  readonly rings: bigint;
-  /** Requests that the quick test makes, in thousands; an interrupt raised inside a memory access breaks the guest after 3240. */
-  readonly thousands: number;
-}
-
-const variants: readonly Variant[] = (["blk", "scsi"] as const).flatMap((kind) => [
-  { kind, registers: "legacy", rings: split, thousands: 1 },
-  { kind, registers: "modern-io", rings: split, thousands: 1 },
-  { kind, registers: "modern", rings: split, thousands: 4 },
-  { kind, registers: "modern", rings: split | featureSet(RING_PACKED), thousands: 1 },
-]);
-
-const nameOf = ({ kind, registers, rings }: Variant) =>
-  `virtio-${kind}, ${registers}, ${(rings & featureSet(RING_PACKED)) === 0n ? "split" : "packed"}`;
+/** Network adapters, each with a network of its own: the others are tested with disks. */
+const adapters = [
+  { registers: "modern", network: "10.0.2", mebibytes: 10 },
+  { registers: "legacy", network: "10.0.3", mebibytes: 2 },
+] as const;
 
 interface Machine {
   readonly pc: V86Pc;
@@ -54,6 +36,8 @@ interface Machine {
   readonly balloon: VirtioBalloonDevice;
   readonly console: VirtioConsoleDevice;
   readonly inflated: Set<number>;
+  /** One for each adapter. */
+  readonly networks: UserNetwork[];
 }
 
 async function makeMachine(stores: MemoryStore[]): Promise<Machine> {
@@ -61,14 +45,7 @@ async function makeMachine(stores: MemoryStore[]): Promise<Machine> {
   pc.onFailure = (error) => {
     throw error;
   };
-  const devices = variants.map(({ kind, registers, rings }, index) => {
-    const store = stores[index];
-    const options = { classCode: storageClass, registers, ringFeatures: rings };
-    if (kind === "blk") return pc.plugVirtio(new VirtioBlkDevice(store), options);
-    const bus = new ScsiBus();
-    bus.attach(0, 0, new Disk(store));
-    return pc.plugVirtio(new VirtioScsiDevice(bus), options);
-  });
+  const devices = plugStorage(pc, stores);
   const inflated = new Set<number>();
   const entropy = new VirtioEntropyDevice();
   const balloon = new VirtioBalloonDevice({
@@ -76,23 +53,17 @@ async function makeMachine(stores: MemoryStore[]): Promise<Machine> {
     deflated: (page) => inflated.delete(page),
   });
   const console = new VirtioConsoleDevice();
+  const networks = adapters.map(({ registers, network }, index) => {
+    const peer = new UserNetwork({ address: `${network}.2`, clientAddress: `${network}.15` });
+    const device = new VirtioNetDevice(peer, { mac: parseMac(`52:54:00:00:00:0${index}`) });
+    pc.plugVirtio(device, { classCode: 0x02_0000, registers });
+    return peer;
+  });
   pc.plugVirtio(entropy, { classCode: others });
   pc.plugVirtio(balloon, { classCode: others, registers: "legacy" });
   pc.plugVirtio(console, { classCode: others, registers: "modern-io" });
-  return { pc, stores, devices, entropy, balloon, console, inflated };
+  return { pc, stores, devices, entropy, balloon, console, inflated, networks };
 }
-
-/** Sizes tell disks from each other in the guest. */
-const sizeOf = (index: number) => diskSize + index * blockSize;
-
-function patterned(size: number, seed: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  const words = new Uint32Array(bytes.buffer);
-  for (let at = 0; at < words.length; at++) words[at] = Math.imul(at + seed * 0x10001, 0x9e37_79b1);
-  return bytes;
-}
-
-const md5 = (bytes: Uint8Array) => createHash("md5").update(bytes).digest("hex");
 
 let machine: Machine;
 let shell: GuestShell;
@@ -104,9 +75,7 @@ before(async () => {
   const stores = variants.map((_, index) => MemoryStore.of(patterned(sizeOf(index), index)));
   machine = await makeMachine(stores);
   shell = await bootLinux(machine.pc);
-  const sizes = await shell.run("for d in /sys/block/[vs]d*; do echo $(basename $d) $(cat $d/size); done");
-  const names = new Map(sizes.split("\n").map((line) => [Number(line.split(" ")[1]) * 512, line.split(" ")[0]]));
-  disks = variants.map((_, index) => names.get(sizeOf(index)) ?? `no disk of ${sizeOf(index)} bytes in:\n${sizes}`);
+  disks = await diskNames(shell);
 });
 
 after(async () => {
@@ -120,8 +89,12 @@ for (const [index, variant] of variants.entries()) {
     const disk = disks[index];
     const size = sizeOf(index);
     const device = machine.devices[index];
-    const packed = (variant.rings & featureSet(RING_PACKED)) !== 0n;
-    assert.equal(hasFeature(device.core.driverFeatures, RING_PACKED), packed, "the ring that was asked for");
+    const packed = ringsOf(variant) === "packed";
+    assert.equal(
+      hasFeature(device.core.driverFeatures, ringFeatures.RING_PACKED),
+      packed,
+      "the ring that was asked for",
+    );
     assert.equal(hasFeature(device.core.driverFeatures, ringFeatures.VERSION_1), variant.registers !== "legacy");
     assert.match(await shell.run(`md5sum /dev/${disk}`), new RegExp(`^${md5(patterned(size, index))}`));
     await shell.run(
@@ -139,13 +112,6 @@ for (const [index, variant] of variants.entries()) {
     assert.ok(done >= 1000 * variant.thousands, `${done} requests`);
     assert.deepEqual([...device.core.violations], []);
   });
-}
-
-/** All that a store holds. */
-function bytesOf(store: MemoryStore): Uint8Array {
-  const bytes = new Uint8Array(store.byteLength);
-  store.read(0, Scatter.of(bytes), bytes.length);
-  return bytes;
 }
 
 const requestsOf = (stat: string) => Number(stat.trim().split(/\s+/)[0]);
@@ -219,6 +185,49 @@ test("virtio-console: hvc0 carries bytes both ways", { skip }, async () => {
   }
   assert.match(await line, new RegExp(`^${md5(bytes)}`));
 });
+
+for (const [index, { registers, network, mebibytes }] of adapters.entries()) {
+  test(`virtio-net, ${registers}: ping, and ${mebibytes} MiB each way over TCP between Linux and our network`, {
+    skip,
+  }, async () => {
+    const peer = machine.networks[index];
+    const name = (await shell.run(`cd /sys/class/net; grep -l 52:54:00:00:00:0${index} */address; cd /`)).split("/")[0];
+    await shell.run(`ip link set ${name} up; ip addr add ${network}.15/24 dev ${name}`);
+    assert.match(await shell.run(`ping -c 3 -i 0.2 -s 1400 ${network}.2`), /3 packets received/);
+    const taken = createHash("md5");
+    let bytes = 0;
+    const closed = new Promise((resolve) => {
+      peer.listen(5000, (connection) => {
+        connection.onData = (data) => {
+          taken.update(data);
+          bytes += data.length;
+        };
+        connection.onEnd = () => connection.end();
+        connection.onClose = resolve;
+      });
+    });
+    await shell.run(`dd if=/dev/urandom of=/tmp/data bs=1M count=${mebibytes} 2>/dev/null`);
+    await shell.run(`nc ${network}.2 5000 </tmp/data`);
+    assert.equal(await closed, true, "both ends had sent everything");
+    assert.equal(bytes, mebibytes << 20);
+    assert.match(await shell.run("md5sum /tmp/data; rm /tmp/data"), new RegExp(`^${taken.digest("hex")}`));
+    const given = patterned(mebibytes << 20, 5);
+    peer.listen(5001, (connection) => {
+      let sent = 0;
+      const push = () => {
+        while (sent < given.length) {
+          const step = connection.write(given.subarray(sent, sent + 65_536));
+          if (step === 0) return;
+          sent += step;
+        }
+        connection.end();
+      };
+      connection.onDrain = push;
+      push();
+    });
+    assert.match(await shell.run(`nc ${network}.2 5001 </dev/null | md5sum`), new RegExp(`^${md5(given)}`));
+  });
+}
 
 test("a snapshot goes on in another PC: disks, rings and interrupts are where they were", { skip }, async () => {
   await shell.run("echo kept >/tmp/mark; sync; echo 3 >/proc/sys/vm/drop_caches");

@@ -1,0 +1,117 @@
+/** `ringside boot` as a process: on pipes, with wrong input, called off, and images that stay as they were. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { bootDisk } from "./v86-boot-sector.js";
+import { kernelFolder, linuxFiles, whyNoV86, whyNoV86Linux } from "./v86-guest.js";
+
+const command = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "src", "cli", "main.js");
+const skip = whyNoV86();
+const folder = mkdtempSync(join(tmpdir(), "ringside-boot-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly status: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+function start(words: readonly string[]): { child: ChildProcess; said: () => string; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [command, "boot", "--timeout", "150", ...words], { stdio: "pipe" });
+  let output = "";
+  let errors = "";
+  child.stdout?.on("data", (text: Buffer) => {
+    output += text;
+  });
+  child.stderr?.on("data", (text: Buffer) => {
+    errors += text;
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on("close", (status) => resolve({ status, output, errors }));
+  });
+  return { child, said: () => output, ended };
+}
+
+async function waitFor(isSo: () => boolean, seconds: number, what: () => string): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !isSo(); ) {
+    if (Date.now() > end) assert.fail(what());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function image(name: string, bytes: Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+test("boot: a disk that halts ends with status 0, and the screen's lines are printed", { skip }, async () => {
+  const disk = image("halts.img", bootDisk("this is the second sector"));
+  const { status, output, errors } = await start([disk, "--device", "scsi"]).ended;
+  assert.equal(status, 0, errors);
+  assert.equal(errors, "");
+  assert.match(output, /SeaBIOS[\s\S]*Booting from Hard Disk/);
+  assert.match(output, /this is the second sector/);
+});
+
+test("boot: what cannot be is one line and status 2", { skip }, async () => {
+  const disk = image("some.img", bootDisk("x"));
+  const wrong: [words: string[], message: RegExp][] = [
+    [[], /^ringside: boot needs a Linux kernel or a disk image\n$/],
+    [[join(folder, "none.img")], /^ringside: .*none\.img does not exist.*\n$/],
+    [[disk, "--bios", "/nowhere"], /^ringside: no firmware at \/nowhere: there is no such file\n$/],
+    [[disk, "--initrd", disk], /^ringside: --initrd goes with a Linux kernel\n$/],
+    [[`${disk},cd`], /^ringside: .*a CD-ROM drive is a SCSI unit: say --device scsi\n$/],
+    [[disk, "--registers", "odd"], /^ringside: .*--registers.*\n$/],
+    [[disk, "--page", "0"], /^ringside: with --page the files are picked in the browser: leave them out\n$/],
+    [[disk, "--memory", "7K"], /^ringside: .*--memory.*whole MiB.*\n$/],
+  ];
+  const results = await Promise.all(wrong.map(([words]) => start(words).ended));
+  for (const [index, { status, output, errors }] of results.entries()) {
+    assert.equal(status, 2, errors);
+    assert.equal(output, "");
+    assert.match(errors, wrong[index][1]);
+  }
+});
+
+test("boot: SIGINT ends a PC that runs, with status 130", { skip }, async () => {
+  const endless = bootDisk("running");
+  // jmp to itself instead of cli; hlt
+  endless.set([0xeb, 0xfe], 42);
+  const { child, said, ended } = start([image("endless.img", endless)]);
+  await waitFor(() => said().includes("running"), 60, said);
+  child.kill("SIGINT");
+  const { status, errors } = await ended;
+  assert.equal(status, 130);
+  assert.equal(errors, "");
+});
+
+test("boot: Linux with a shell on pipes writes a disk; without --write the image stays, with it it changes", {
+  skip: whyNoV86Linux(),
+}, async () => {
+  const { initrd, commandLine } = linuxFiles();
+  const first = image("initrd", initrd as Uint8Array);
+  const disk = image("data.img", new Uint8Array(0));
+  truncateSync(disk, 4 << 20);
+  const kernel = join(kernelFolder, "vmlinuz");
+  const sum = () => createHash("md5").update(readFileSync(disk)).digest("hex");
+  const before = sum();
+  const words = [kernel, disk, "--initrd", first, "--append", commandLine as string];
+  const write = async (extra: string[]) => {
+    const { child, said, ended } = start([...words, ...extra]);
+    await waitFor(() => said().includes("@@ready"), 140, said);
+    child.stdin?.write("echo written >/dev/vda && sync && head -c 7 /dev/vda && poweroff -f\n");
+    const { status, output, errors } = await ended;
+    assert.equal(status, 0, `${errors}\n${output}`);
+    assert.match(output, /written/);
+  };
+  await write([]);
+  assert.equal(sum(), before, "the image is as it was");
+  await write(["--write"]);
+  assert.equal(readFileSync(disk).subarray(0, 8).toString(), "written\n");
+});
