@@ -85,7 +85,7 @@ const options = {
   resetTimeout: 20,
 };
 
-test("R-104, §3.1.1: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, interrupts, queues, DRIVER_OK, in that order", async () => {
+test("R-104, R-106, §3.1.1: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, interrupts, queues, DRIVER_OK, in that order", async () => {
   const transport = new FakeTransport();
   const link = await DriverLink.open(transport, options);
   link.createQueue(0);

@@ -200,6 +200,24 @@ test("R-307, R-502, R-617: our driver uses each field at its width, gives ring a
   }
 });
 
+test("R-502: a ring's memory is zero from end to end and starts at a multiple of 4096, whatever lay there before", () => {
+  const plugged = plugLoopback({ transport: "legacy-le", poison: false });
+  const { dma, memory } = plugged.machine;
+  const before = Array.from({ length: 8 }, () => dma.allocate(16_384, 4));
+  for (const { region, offset, size } of before) region.bytes.fill(0xee, offset, offset + size);
+  for (const block of before) dma.free(block);
+  const transport = plugged.openTransport();
+  for (const queue of [0, 1, 2]) {
+    const { descriptors } = transport.setUpQueue(queue, transport.queueMaxSize(queue));
+    assert.equal(descriptors % 4096, 0);
+    const { byteLength } = legacyLayout(256);
+    const region = memory.findRange(descriptors, byteLength);
+    assert.ok(region !== undefined, "in one piece");
+    const at = descriptors - region.base;
+    assert.ok(region.bytes.subarray(at, at + byteLength).every((byte) => byte === 0));
+  }
+});
+
 test("R-606, R-607: a notification that nobody asked for is served, and one without anything to do does no harm", () => {
   const loop = open();
   const { header, machine, adapter } = loop;

@@ -40,7 +40,7 @@ test("R-802, R-805: offsets and sizes of the structures", () => {
   assert.deepEqual([blkConfig.size, blkHeader.size, blkRange.size], [60, 16, 16]);
 });
 
-test("what is offered follows from the options; LIFETIME, SECURE_ERASE and ZONED never are", () => {
+test("R-205: what is offered follows from the options; LIFETIME, SECURE_ERASE and ZONED never are", () => {
   const plain = ["SEG_MAX", "BLK_SIZE", "FLUSH", "TOPOLOGY", "CONFIG_WCE", "DISCARD", "WRITE_ZEROES"];
   assert.deepEqual(namesOf({}), plain);
   assert.deepEqual(namesOf({}, true), ["SEG_MAX", "RO", ...plain.slice(1)]);

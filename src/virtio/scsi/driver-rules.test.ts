@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { FaultHook } from "../../observe/index.js";
 import { cdb, unitAddress } from "../../scsi/index.js";
 import { createLoopback, type LoopbackOptions, memoryDisk, plugLoopback } from "../../testing/index.js";
+import { DeviceStatus } from "../../transport/index.js";
 import { requestHeader, ScsiQueue, scsiConfig } from "./index.js";
 
 const unit = unitAddress(0, 0);
@@ -107,6 +108,30 @@ test("R-1307: event buffers are as long as event_info_size says, and never short
     const queue = plugged.adapter.core.queue(ScsiQueue.Event);
     const lengths = [queue?.pop(), queue?.pop(), queue?.pop()].map((chain) => chain?.writable.byteLength);
     assert.deepEqual([...lengths, queue?.pop()], [expected, expected, expected, undefined]);
+    await driver.close();
+    await plugged.unplug();
+  }
+});
+
+test("R-105: a driver adds no buffer before DRIVER_OK", async () => {
+  for (const transport of ["legacy-be", "legacy-le", "modern"] as const) {
+    const plugged = plugLoopback({ transport });
+    const { core } = plugged.adapter;
+    const added: string[] = [];
+    const writeStatus = core.writeStatus.bind(core);
+    core.writeStatus = (value, legacy) => {
+      if ((value & DeviceStatus.DriverOk) !== 0) {
+        for (const { addresses } of core.queues) {
+          const index = plugged.machine.memory.findRange(addresses.available + 2, 2);
+          assert.ok(index !== undefined);
+          added.push(`${index.view.getUint16(addresses.available + 2 - index.base, true)}`);
+        }
+      }
+      writeStatus(value, legacy);
+    };
+    const driver = await plugged.openDriver();
+    assert.deepEqual(added, ["0", "0", "0"]);
+    assert.equal(core.queue(ScsiQueue.Event)?.inFlight, 8);
     await driver.close();
     await plugged.unplug();
   }
