@@ -16,6 +16,7 @@ export * from "./hostile-packed-driver.js";
 export * from "./hostile-requests.js";
 export * from "./loopback.js";
 export * from "./loopback-machine.js";
+export * from "./loopback-rings.js";
 export * from "./net-loopback.js";
 export * from "./poisoning-dma.js";
 export * from "./power-loss-store.js";

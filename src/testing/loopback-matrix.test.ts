@@ -1,41 +1,10 @@
-/** Our driver on our device: {legacy BE, legacy LE, modern, modern with packed rings} × {indirect} × {event index} × {INTx, MSI-X}, from one table. */
+/** Our driver on our device: every row of loopback-rings. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cdb, ScsiStatus, unitAddress } from "../scsi/index.js";
 import { featureNames, ringFeatures } from "../transport/index.js";
 import { type ScsiRequest, ScsiResponse, scsiFeatures, type VirtioScsiDriver } from "../virtio/index.js";
-import { createLoopback, type Loopback, type LoopbackOptions, type LoopbackTransport, memoryDisk } from "./index.js";
-
-const registers: readonly { transport: LoopbackTransport; packed: boolean }[] = [
-  { transport: "legacy-be", packed: false },
-  { transport: "legacy-le", packed: false },
-  { transport: "modern", packed: false },
-  { transport: "modern", packed: true },
-];
-const onOff = [false, true];
-
-const matrix = registers.flatMap((face) =>
-  onOff.flatMap((indirect) =>
-    onOff.flatMap((eventIndex) =>
-      (["intx", "msix"] as const).map((interrupts) => ({ ...face, indirect, eventIndex, interrupts })),
-    ),
-  ),
-);
-
-/** Half of the entries start near the wrap; which half changes with the row, so that each value of a column has both. */
-function startOf(entry: number): number {
-  return (entry ^ (entry >> 1) ^ (entry >> 2)) % 2 === 0 ? 65_525 : 0;
-}
-
-function nameOf(options: LoopbackOptions): string {
-  const { transport, packed, indirect, eventIndex, interrupts, startIndex } = options;
-  const rings = [
-    packed ? "packed" : "split",
-    indirect ? "indirect" : "direct",
-    eventIndex ? "event index" : "flags",
-  ].join(", ");
-  return `${transport}, ${rings}, ${interrupts}, from index ${startIndex}`;
-}
+import { createLoopback, type Loopback, loopbackMatrix, memoryDisk, ringsName } from "./index.js";
 
 const units = [
   { target: 0, lun: 0 },
@@ -124,13 +93,11 @@ async function numberBlocks(driver: VirtioScsiDriver): Promise<void> {
   await driver.execute(unitAddress(0, 0), cdb.write10(0, 256), { dataOut: data });
 }
 
-for (const [entry, row] of matrix.entries()) {
-  const options: LoopbackOptions = { ...row, startIndex: startOf(entry) };
-
-  test(`${nameOf(options)}: finds units, writes, reads, and gives all memory back`, async () => {
+for (const row of loopbackMatrix) {
+  test(`${ringsName(row)}: finds units, writes, reads, and gives all memory back`, async () => {
     let odd = 0;
     const loop = await createLoopback({
-      ...options,
+      ...row,
       units: units.map(({ target, lun }) => memoryDisk(target, lun, 2 << 20)),
       // Pieces of odd lengths, as many as fit without indirect tables.
       poison: { pieceLength: (left) => (left > 100_000 ? 9973 : left > 2000 ? 1 + ((odd += 97) % 1999) : left) },
@@ -141,6 +108,7 @@ for (const [entry, row] of matrix.entries()) {
     assert.equal(names.includes("EVENT_IDX"), row.eventIndex);
     assert.equal(names.includes("VERSION_1"), row.transport === "modern");
     assert.equal(names.includes("RING_PACKED"), row.packed);
+    assert.equal(names.includes("IN_ORDER"), row.furtherRingFeatures !== 0n);
     assert.equal(loop.driver.link.interruptMode, row.interrupts);
     await finds(loop);
     for (const [index, { target, lun }] of units.entries()) {
@@ -156,8 +124,8 @@ for (const [entry, row] of matrix.entries()) {
     await loop.close();
   });
 
-  test(`${nameOf(options)}: 66000 requests on one queue, data compared`, async () => {
-    const loop = await createLoopback({ ...options, poison: false });
+  test(`${ringsName(row)}: 66000 requests on one queue, data compared`, async () => {
+    const loop = await createLoopback({ ...row, poison: false });
     await numberBlocks(loop.driver);
     manyRequests(loop, 66_000);
     assert.equal(loop.adapter.core.violations.size, 0);

@@ -5,15 +5,14 @@ import { MemoryStore } from "../../src/storage/index.js";
 import {
   type BlkLoopback,
   createBlkLoopback,
-  type LoopbackTransport,
+  randomRings,
+  ringsKind,
   type SeededRandom,
   SlowStore,
 } from "../../src/testing/index.js";
-import { featureSet, ringFeatures } from "../../src/transport/index.js";
 import { BlkRequestError, RequestAborted, type VirtioBlkDriver } from "../../src/virtio/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
-const transports: readonly LoopbackTransport[] = ["legacy-be", "legacy-le", "modern"];
 const areas = 8;
 const areaSectors = 64;
 const steps = 60;
@@ -159,16 +158,10 @@ async function run(round: Round): Promise<void> {
   const memory = new MemoryStore(areas * areaSectors * 512);
   const store = random.chance(0.7) ? new SlowStore(memory, { seed: random.below(2 ** 31), longestDelay: 2 }) : memory;
   const piece = 1 + random.below(6000);
-  const transport = transports[random.below(3)];
+  const rings = randomRings(random);
   const segMax = 1 + random.below(20);
   const loop = await createBlkLoopback({
-    transport,
-    indirect: random.chance(0.5),
-    eventIndex: random.chance(0.5),
-    packed: random.chance(0.5),
-    furtherRingFeatures: random.chance(0.3) ? featureSet(ringFeatures.NOTIFICATION_DATA) : 0n,
-    interrupts: random.chance(0.5) ? "msix" : "intx",
-    startIndex: random.chance(0.5) ? 65_520 + random.below(16) : 0,
+    ...rings,
     // With one segment a request, a sector has to lie in one piece.
     poison: { pieceLength: (left) => Math.min(left, segMax === 1 ? 512 : Math.max(piece, 512)) },
     device: { queueSize: 2 ** (3 + random.below(5)), queues: 2, segMax, sizeMax: 512 + random.below(8192) },
@@ -184,7 +177,7 @@ async function run(round: Round): Promise<void> {
   assert.equal(loop.driver.failure, undefined, "the driver gave its device up");
   await removal(round, loop);
   await loop.close();
-  round.count(`transport ${transport}`);
+  round.count(ringsKind(rings));
 }
 
 export const blockStack: Soak = {

@@ -7,15 +7,14 @@ import { MemoryStore } from "../../src/storage/index.js";
 import {
   createLoopback,
   type Loopback,
-  type LoopbackTransport,
   memoryDisk,
+  randomRings,
+  ringsKind,
   type SeededRandom,
 } from "../../src/testing/index.js";
-import { featureSet, ringFeatures } from "../../src/transport/index.js";
 import { CommandAborted, type CommandResult, ScsiResponse, TaskManagement } from "../../src/virtio/index.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
-const transports: readonly LoopbackTransport[] = ["legacy-be", "legacy-le", "modern"];
 const places: readonly UnitAddress[] = [
   unitAddress(0, 0),
   unitAddress(0, 1),
@@ -24,6 +23,8 @@ const places: readonly UnitAddress[] = [
 ];
 const diskBytes = 1 << 17;
 const blockSize = 512;
+/** Among the rings that have to be seen. */
+const modernKinds = ["split", "packed", "split in order", "packed in order"].map((rings) => `modern ${rings}`);
 const steps = 60;
 
 /** What a disk should hold: a byte for each block, or undefined where a write was cut off. */
@@ -208,16 +209,9 @@ async function run(round: Round): Promise<void> {
   const { random } = round;
   const faults = new Faults();
   const piece = 1 + random.below(8192);
-  const transport = transports[random.below(3)];
-  const indirect = random.chance(0.5);
+  const rings = randomRings(random);
   const loop = await createLoopback({
-    transport,
-    indirect,
-    eventIndex: random.chance(0.5),
-    packed: random.chance(0.5),
-    furtherRingFeatures: random.chance(0.3) ? featureSet(ringFeatures.NOTIFICATION_DATA) : 0n,
-    interrupts: random.chance(0.5) ? "msix" : "intx",
-    startIndex: random.chance(0.5) ? 65_520 + random.below(16) : 0,
+    ...rings,
     units: places.slice(0, 3).map((place) => memoryDisk(targetOf(place), lunOf(place), diskBytes)),
     poison: { pieceLength: (left) => Math.min(left, left > 40 * piece ? left : piece) },
     device: { queueSize: 2 ** (6 + random.below(3)), requestQueues: 1 + random.below(3) },
@@ -230,7 +224,7 @@ async function run(round: Round): Promise<void> {
   await new StackRun(round, loop, faults).run();
   assert.equal(loop.driver.failure, undefined, "the driver gave its device up");
   await loop.close();
-  round.count(`transport ${transport}`);
+  round.count(ringsKind(rings));
 }
 
 export const stack: Soak = {
@@ -240,5 +234,6 @@ export const stack: Soak = {
   start: () => run,
   goals(counts, rounds) {
     if (rounds >= 100) requireCounts(counts, ["reads compared", "writes", "commands aborted", "units plugged"], 50);
+    if (rounds >= 500) requireCounts(counts, modernKinds, 5);
   },
 };
