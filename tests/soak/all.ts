@@ -2,6 +2,7 @@ import { blockRequests } from "./block-requests.js";
 import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
 import { filesystems } from "./filesystems.js";
+import { netPackets } from "./net-packets.js";
 import { registers } from "./registers.js";
 import { ringSoaks } from "./rings.js";
 import { scriptsTools, scriptsTurns } from "./scripts.js";
@@ -20,6 +21,7 @@ export const soaks: readonly Soak[] = [
   stack,
   blockRequests,
   blockStack,
+  netPackets,
   vhostMessages,
   scriptsTools,
   scriptsTurns,

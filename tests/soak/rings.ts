@@ -25,6 +25,7 @@ import {
   type RingLayout,
   ringPlace,
 } from "../../src/virtqueue/index.js";
+import { netSubject } from "./net-subject.js";
 import { blkSubject, type RingSubject, scsiSubject } from "./ring-subjects.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
@@ -258,6 +259,7 @@ function ringSoak(
 const types = [
   { name: "virtio-scsi", suffix: "", make: scsiSubject },
   { name: "virtio-blk", suffix: "-blk", make: blkSubject },
+  { name: "virtio-net", suffix: "-net", make: netSubject },
 ];
 
 /** Every format against every device type, as it lies still and as it changes. */
