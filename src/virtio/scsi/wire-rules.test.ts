@@ -64,7 +64,7 @@ test("R-1301: control 0, events 1, requests from 2 on; INOUT is bit 0 and HOTPLU
   assert.equal(queues.send(1, new Uint8Array(0), 16).done, false, "kept for an event");
 });
 
-test("R-1317, R-1319, R-1321, R-1322: response codes and functions by their numbers", () => {
+test("R-1317, R-1319 to R-1322: response codes and functions by their numbers", () => {
   const { Ok, Overrun, Aborted, BadTarget, Reset, Busy, TransportFailure, TargetFailure, NexusFailure } = ScsiResponse;
   assert.deepEqual(
     [Ok, Overrun, Aborted, BadTarget, Reset, Busy, TransportFailure, TargetFailure, NexusFailure],
@@ -104,7 +104,7 @@ test("R-1313: a device takes every task attribute, priority and crn, and gives t
   }
 });
 
-test("R-1316: the status is SAM's code, and the response is OK with every one", async () => {
+test("R-1310, R-1316: the status is SAM's code, and the response is OK with every one", async () => {
   const { queues, bus } = bare();
   const other = new VirtioScsiDevice(bus, { initiatorName: "other" });
   const others = new BareQueues(other, { endianness: "big" });
