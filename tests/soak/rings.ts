@@ -27,6 +27,7 @@ import {
 } from "../../src/virtqueue/index.js";
 import { netSubject } from "./net-subject.js";
 import { blkSubject, type RingSubject, scsiSubject } from "./ring-subjects.js";
+import { balloonSubject, consoleSubject, entropySubject, rpmsgSubject } from "./small-device-subjects.js";
 import { type Round, requireCounts, type Soak } from "./soak.js";
 
 const low = { base: 0x1_0000, size: 0x4_0000 };
@@ -224,15 +225,23 @@ class RingFuzz {
   }
 }
 
+/** A device type, what its soaks are called, and how much of the quick tier's rounds it gets. */
+interface SubjectType {
+  readonly name: string;
+  readonly suffix: string;
+  readonly make: () => RingSubject;
+  readonly quickShare?: number;
+  /** It gives every chain back before it takes the next: no chain can be made available while it has it. */
+  readonly keepsNothing?: boolean;
+}
+
 /** Hostile rings of one format against one device type; restless: fields change while they are read. */
-function ringSoak(
-  type: { name: string; suffix: string; make: () => RingSubject },
-  format: HostileFormat,
-  restless: boolean,
-): Soak {
+function ringSoak(type: SubjectType, format: HostileFormat, restless: boolean): Soak {
   const { violations } = type.make();
   // Memory that changes has no room for chains of 2^32 bytes.
-  const ofRings = restless ? ringViolations.filter((code) => code !== "chain-too-large") : ringViolations;
+  const impossible: ViolationCode[] = restless ? ["chain-too-large"] : [];
+  if (type.keepsNothing) impossible.push("head-in-flight");
+  const ofRings = ringViolations.filter((code) => !impossible.includes(code));
   const names = [...ofRings, ...format.violations, ...violations];
   const kind = format.format === "split" ? "rings" : `${format.format} rings`;
   return {
@@ -240,7 +249,7 @@ function ringSoak(
     title: restless
       ? `hostile ${kind} whose fields change while ${type.name} reads them`
       : `hostile ${kind} against the device half of ${type.name}`,
-    quickRounds: restless ? 3000 : format.quickRounds,
+    quickRounds: (restless ? 3000 : format.quickRounds) * (type.quickShare ?? 1),
     start() {
       const fuzz = new RingFuzz(type.make(), format, restless);
       return (round) => fuzz.run(round);
@@ -256,10 +265,14 @@ function ringSoak(
   };
 }
 
-const types = [
+const types: readonly SubjectType[] = [
   { name: "virtio-scsi", suffix: "", make: scsiSubject },
   { name: "virtio-blk", suffix: "-blk", make: blkSubject },
-  { name: "virtio-net", suffix: "-net", make: netSubject },
+  { name: "virtio-net", suffix: "-net", make: netSubject, quickShare: 0.5 },
+  { name: "virtio-entropy", suffix: "-entropy", make: entropySubject, quickShare: 0.25, keepsNothing: true },
+  { name: "virtio-balloon", suffix: "-balloon", make: balloonSubject, quickShare: 0.25 },
+  { name: "virtio-console", suffix: "-console", make: consoleSubject, quickShare: 0.25, keepsNothing: true },
+  { name: "virtio-rpmsg", suffix: "-rpmsg", make: rpmsgSubject, quickShare: 0.25, keepsNothing: true },
 ];
 
 /** Every format against every device type, as it lies still and as it changes. */
