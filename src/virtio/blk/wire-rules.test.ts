@@ -43,9 +43,9 @@ test("R-808: a priority changes nothing but the order, and our driver's flushes 
   }
   const seen: BlockFaultPoint[] = [];
   const blockRequest = (point: BlockFaultPoint) => void seen.push({ ...point });
-  const loop = await createBlkLoopback({ transport: "legacy-be", device: { cache: "back" }, faults: { blockRequest } });
+  const loop = await createBlkLoopback({ transport: "legacy-be", faults: { blockRequest } });
   await loop.driver.writeSectors(7, new Uint8Array(512));
-  await loop.driver.flush();
+  await loop.driver.flushCache();
   assert.deepEqual(
     seen.map(({ type, sector }) => [type, sector]),
     [
