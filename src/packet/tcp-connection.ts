@@ -168,6 +168,7 @@ export class TcpConnection {
     if (gained === 0) {
       const isDuplicate = sent > 0 && segment.dataLength === 0 && !segment.has(TcpFlag.Fin);
       this.#duplicates = isDuplicate ? this.#duplicates + 1 : this.#duplicates;
+      // Once for each loss: what is sent again causes duplicates of its own.
       if (this.#duplicates === 3) this.#again();
       return true;
     }
@@ -255,7 +256,6 @@ export class TcpConnection {
 
   /** Starts over from what was not acknowledged. */
   #again(): void {
-    this.#duplicates = 0;
     if (this.#state === "opening") {
       this.open();
       return;

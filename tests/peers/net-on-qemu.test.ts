@@ -165,16 +165,24 @@ function sorted(list: unknown): unknown[] {
 }
 
 /** Puts a network of ours behind the driver: the machine answers as a host would. */
-function answerAs(address: string, driver: Parameters<Parameters<typeof withQemuNet>[2]>[0]): UserNetwork {
+function answerAs(
+  address: string,
+  driver: Parameters<Parameters<typeof withQemuNet>[2]>[0],
+  lose: () => boolean = () => false,
+): UserNetwork {
   const network = new UserNetwork({ address, mac: formatMac(driver.mac), clientAddress: "10.0.2.2" });
   network.connect({
     receive(packet) {
+      // Lost on the cable: nobody is told.
+      if (lose()) return true;
       driver.send(packet).catch(() => {});
       return true;
     },
     resume: () => {},
   });
-  driver.onFrame((packet) => network.deliver(packet));
+  driver.onFrame((packet) => {
+    if (!lose()) network.deliver(packet);
+  });
   return network;
 }
 
@@ -189,37 +197,39 @@ async function freePort(): Promise<number> {
   });
 }
 
-test("QEMU's user network: TCP of ours carries 10 MiB both ways with its TCP", options, async () => {
-  const port = await freePort();
-  const netdev = `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:7`;
-  await withQemuNet(folder, { netdev }, async (driver, machine) => {
-    const network = answerAs("10.0.2.15", driver);
-    // A gratuitous answer: slirp learns where its guest is.
-    await driver.send(arpAnnouncement(driver.mac));
-    const total = 10 << 20;
-    const sent = Buffer.alloc(total, 0);
-    for (let at = 0; at < total; at += 4) sent.writeUInt32LE((at * 2654435761) >>> 0, at);
-    const received: Buffer[] = [];
-    let length = 0;
-    let ended = false;
-    const socket = connect(port, "127.0.0.1");
-    socket.on("error", () => {});
-    socket.on("data", (data) => {
-      received.push(data);
-      length += data.length;
+for (const { what, total, lossEvery } of [
+  { what: "10 MiB both ways", total: 10 << 20, lossEvery: 0 },
+  { what: "1 MiB both ways although every 200th packet is lost", total: 1 << 20, lossEvery: 200 },
+]) {
+  test(`QEMU's user network: TCP of ours carries ${what} with its TCP`, options, async () => {
+    const port = await freePort();
+    const netdev = `user,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:7`;
+    await withQemuNet(folder, { netdev }, async (driver, machine) => {
+      let packets = 0;
+      const network = answerAs("10.0.2.15", driver, () => lossEvery > 0 && ++packets % lossEvery === 0);
+      // A gratuitous answer: slirp learns where its guest is.
+      await driver.send(arpAnnouncement(driver.mac));
+      const sent = Buffer.alloc(total, 0);
+      for (let at = 0; at < total; at += 4) sent.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at);
+      const received: Buffer[] = [];
+      let ended = false;
+      const socket = connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.on("data", (data) => received.push(data));
+      socket.on("end", () => {
+        ended = true;
+      });
+      socket.end(sent);
+      const deadline = Date.now() + 60_000;
+      while (!ended && Date.now() < deadline) await machine.idle(5);
+      assert.ok(Buffer.concat(received).equals(sent), "the echo differs");
+      assert.deepEqual(network.counters.dropped["checksum"] ?? 0, 0);
+      for (let turn = 0; turn < 100 && network.connections > 0; turn++) await machine.idle(5);
+      assert.equal(network.connections, 0, "both ends closed it");
+      network.close();
     });
-    socket.on("end", () => {
-      ended = true;
-    });
-    socket.end(sent);
-    const deadline = Date.now() + 60_000;
-    while (!ended && Date.now() < deadline) await machine.idle(5);
-    assert.equal(length, total);
-    assert.ok(Buffer.concat(received).equals(sent), "the echo differs");
-    assert.deepEqual(network.counters.dropped["checksum"] ?? 0, 0);
-    network.close();
   });
-});
+}
 
 test("QEMU's user network: it answers our ping", options, async () => {
   await withQemuNet(folder, { netdev: "user,restrict=on" }, async (driver, machine) => {
