@@ -19,6 +19,7 @@ export interface RingLoopOptions {
   format: RingFormat;
   indirect: boolean;
   eventIndex: boolean;
+  inOrder: boolean;
   endianness: "little" | "big";
   shared: boolean;
   /** Somebody looks, and ignores what it sees. Default nobody does: then looking costs a branch each time. */
@@ -29,13 +30,13 @@ export interface RingLoopOptions {
 /** Nanoseconds per round trip. */
 export function ringRoundTrip(options: RingLoopOptions): number {
   const size = 256;
-  const { indirect, eventIndex, endianness } = options;
+  const { indirect, eventIndex, inOrder, endianness } = options;
   const memory = new GuestMemory([new MemoryRegion(0, new Uint8Array(1 << 24), { shared: options.shared })]);
   const dma = new GuestDma(memory, new DmaAllocator(memory, 0, 1 << 20));
   const layout = endianness === "big" ? legacyLayout(size) : compactLayout(size);
   const addresses = layoutAt(layout, dma.allocate(layout.byteLength, layout.alignment).address);
   const observer = options.observed ? { emit: () => {} } : undefined;
-  const common = { index: 0, size, addresses, endianness, indirect, eventIndex, observer };
+  const common = { index: 0, size, addresses, endianness, indirect, eventIndex, inOrder, observer };
   const driver = createQueueDriver<number>(options.format, memory, { ...common, dma });
   const device = createQueueDevice(options.format, memory, common);
   let checksum = run(driver, device, 300_000);
