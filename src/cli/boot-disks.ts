@@ -3,7 +3,6 @@ import type { V86Pc, V86Registers } from "../platform/v86/index.js";
 import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
-import { UsageError } from "./errors.js";
 import { type PlacedImage, parseImageArgument, placeImages } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
 
@@ -42,9 +41,6 @@ export function openBootDisks(words: readonly string[], options: BootDiskOptions
   };
   try {
     for (const image of images) {
-      if (image.cd === true && options.device === "blk") {
-        throw new UsageError(`${image.path}: a CD-ROM drive is a SCSI unit: say --device scsi`);
-      }
       const file = openPlacedImage(image, { write: options.write, insistRaw: options.format === "raw" });
       opened.push({ image, store: options.write || image.readOnly ? file : new OverlayStore(file) });
     }

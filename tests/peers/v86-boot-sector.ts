@@ -1,19 +1,22 @@
 /**
  * A boot sector that has the firmware read the next sector (INT 13h, AH=02h), prints the text there on screen and serial
- * line, and halts.
+ * line, and halts. With `writes` it has the text written to the sector behind it first (AH=03h).
  */
-export function bootDisk(text: string, byteLength = 1 << 20): Uint8Array {
+export function bootDisk(text: string, writes = false): Uint8Array {
+  const write = [0xb8, 0x01, 0x03, 0xbb, 0x00, 0x7e, 0xb9, 0x03, 0x00, 0xcd, 0x13];
   const code = [
     ...[0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0], // xor ax, ax; mov ds, ax; mov es, ax
     ...[0xb8, 0x01, 0x02, 0xbb, 0x00, 0x7e], // mov ax, 0x0201; mov bx, 0x7e00
     ...[0xb9, 0x02, 0x00, 0xb6, 0x00, 0xcd, 0x13], // mov cx, 2; mov dh, 0; int 0x13
-    ...[0x72, 0x15, 0xbe, 0x00, 0x7e], // jc done; mov si, 0x7e00
+    ...[0x72, writes ? 0x15 + write.length : 0x15], // jc done
+    ...(writes ? write : []), // mov ax, 0x0301; mov bx, 0x7e00; mov cx, 3; int 0x13
+    ...[0xbe, 0x00, 0x7e], // mov si, 0x7e00
     ...[0xac, 0x84, 0xc0, 0x74, 0x0d], // next: lodsb; test al, al; jz done
     ...[0xba, 0xf8, 0x03, 0xee], // mov dx, 0x3f8; out dx, al
     ...[0xb4, 0x0e, 0xbb, 0x07, 0x00, 0xcd, 0x10, 0xeb, 0xee], // mov ah, 0x0e; mov bx, 7; int 0x10; jmp next
     ...[0xfa, 0xf4], // done: cli; hlt
   ];
-  const disk = new Uint8Array(byteLength);
+  const disk = new Uint8Array(1 << 20);
   disk.set(code);
   disk.set([0x55, 0xaa], 510);
   disk.set(new TextEncoder().encode(`${text}\0`), 512);
