@@ -8,7 +8,6 @@ import { benchDiscovery } from "./discovery.js";
 import { benchFaces } from "./faces.js";
 import { benchIdle } from "./idle.js";
 import { benchNet } from "./net.js";
-import { benchNet } from "./net.js";
 import { benchRing } from "./ring.js";
 import { benchScripts } from "./scripts.js";
 import { benchScsi } from "./scsi.js";
@@ -28,7 +27,6 @@ export const benchmarks: readonly Benchmark[] = [
   { name: "ring", title: "ring round trip against the same loop in C", run: benchRing },
   { name: "scsi", title: "virtio-scsi READ(10) above the bare copy, garbage collections", run: benchScsi },
   { name: "blk", title: "virtio-blk IN and OUT above the bare copy, garbage collections", run: benchBlk },
-  { name: "net", title: "virtio-net packets from driver to driver, garbage collections", run: benchNet },
   { name: "net", title: "virtio-net packets from driver to driver, garbage collections", run: benchNet },
   { name: "storport", title: "the Storport face: SRBs a second, notifications a request", run: benchStorport },
   { name: "scripts", title: "53C710: SCRIPTS instructions, READ(10) beside virtio-scsi, targets", run: benchScripts },
