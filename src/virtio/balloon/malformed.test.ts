@@ -1,30 +1,39 @@
 /** What hostile drivers tell a balloon: nothing is kept that is not a page, nothing grows, nothing throws. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loopDevice } from "../../testing/index.js";
+import { type LoopbackMachineOptions, loopDevice } from "../../testing/index.js";
 import { DriverLink, featureSet, ringFeatures } from "../../transport/index.js";
 import { SendQueue } from "../driver-base/index.js";
 import { BalloonQueue, BalloonTag, balloonStatistic, VirtioBalloonDevice } from "./index.js";
 
 /** A driver that says what it likes. */
-async function loose(device: VirtioBalloonDevice, queue: number, slotSize: number) {
+async function loose(
+  device: VirtioBalloonDevice,
+  queue: number,
+  slotSize: number,
+  options: LoopbackMachineOptions = {},
+) {
   let send: SendQueue | undefined;
-  const found = await loopDevice(device, async (transport) => {
-    const link = await DriverLink.open(transport, {
-      features: featureSet(0, 1, ringFeatures.EVENT_IDX),
-      queues: 3,
-      handlers: { queue: () => send?.poll(), config: () => {} },
-    });
-    const others = [0, 1, 2].filter((index) => index !== queue).map((index) => link.createQueue(index));
-    send = new SendQueue(link, queue, { slots: 4, slotSize });
-    link.start();
-    const close = async () => {
-      await link.close();
-      for (const other of others) other.detachAll();
-      send?.close(new Error("closed"), false);
-    };
-    return { send: (bytes: Uint8Array) => (send as SendQueue).send(bytes), close };
-  });
+  const found = await loopDevice(
+    device,
+    async (transport) => {
+      const link = await DriverLink.open(transport, {
+        features: featureSet(0, 1, ringFeatures.EVENT_IDX),
+        queues: 3,
+        handlers: { queue: () => send?.poll(), config: () => {} },
+      });
+      const others = [0, 1, 2].filter((index) => index !== queue).map((index) => link.createQueue(index));
+      send = new SendQueue(link, queue, { slots: 4, slotSize });
+      link.start();
+      const close = async () => {
+        await link.close();
+        for (const other of others) other.detachAll();
+        send?.close(new Error("closed"), false);
+      };
+      return { send: (bytes: Uint8Array) => (send as SendQueue).send(bytes), close };
+    },
+    options,
+  );
   return { ...found, violations: found.adapter.core.violations };
 }
 
@@ -75,6 +84,26 @@ test("statistics: odd lengths are counted, whole entries taken, a second buffer 
   await first;
   assert.equal(violations.get("request-data-length"), 2);
   await close();
+});
+
+test("R-1103, R-1107: pages and statistics as bytes, in the guest's order on legacy devices, little-endian on modern ones", async () => {
+  for (const [transport, pages, statistics] of [
+    ["legacy-be", "0000000700000102", "00040102030405060708"],
+    ["modern", "0700000002010000", "04000807060504030201"],
+  ] as const) {
+    const hex = (text: string) => Uint8Array.from(Buffer.from(text, "hex"));
+    const inflating = new VirtioBalloonDevice();
+    const first = await loose(inflating, BalloonQueue.Inflate, 64, { transport });
+    await first.driver.send(hex(pages));
+    assert.ok(inflating.pages === 2 && inflating.holds(7) && inflating.holds(0x102));
+    await first.close();
+    const told = new VirtioBalloonDevice();
+    const second = await loose(told, BalloonQueue.Statistics, 64, { transport });
+    second.driver.send(hex(statistics)).catch(() => {});
+    await second.until(() => told.statistics.size > 0);
+    assert.deepEqual([...told.statistics], [[4, 0x0102_0304_0506_0708n]]);
+    await second.close();
+  }
 });
 
 test("a page limit that is no number of pages is refused", () => {

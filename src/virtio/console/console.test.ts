@@ -10,8 +10,12 @@ import {
 } from "../../testing/index.js";
 import {
   type ConsoleDriverOptions,
+  ConsoleEvent,
   type ConsolePort,
+  consoleConfig,
+  consoleControl,
   consoleFeatures,
+  consoleResize,
   knownConsoleFeatures,
   portOfQueue,
   receiveQueueOf,
@@ -59,6 +63,27 @@ test("R-901: queues 0 and 1 are port 0's, 2 and 3 carry control, pairs from 4 on
   assert.equal(new VirtioConsoleDevice().queueSizes.length, 2);
   assert.equal(new VirtioConsoleDevice({ maxPorts: 4 }).queueSizes.length, 10);
   assert.equal(new VirtioConsoleDevice({ multiport: true }).queueSizes.length, 4);
+});
+
+test("R-904: a control message is id, event, value in 8 packed bytes; events have the numbers 0 to 7", () => {
+  const names = ["DeviceReady", "PortAdd", "PortRemove", "PortReady", "ConsolePort", "Resize", "PortOpen", "PortName"];
+  assert.deepEqual(
+    Object.entries(ConsoleEvent),
+    names.map((name, number) => [name, number]),
+  );
+  for (const [endianness, hex, size] of [
+    ["little", "0100000006000100", "500019001900500050001900"],
+    ["big", "0000000100060001", "005000190019005000500019"],
+  ] as const) {
+    const view = new DataView(new ArrayBuffer(8));
+    consoleControl.write(view, 0, endianness, { id: 1, event: 6, value: 1 });
+    assert.equal(Buffer.from(view.buffer).toString("hex"), hex);
+    const sizes = new DataView(new ArrayBuffer(12));
+    consoleResize["columns-first"].write(sizes, 0, endianness, { columns: 80, rows: 25 });
+    consoleResize["rows-first"].write(sizes, 4, endianness, { columns: 80, rows: 25 });
+    consoleConfig.write(new DataView(sizes.buffer, 8), 0, endianness, { columns: 80, rows: 25 });
+    assert.equal(Buffer.from(sizes.buffer).toString("hex"), size);
+  }
 });
 
 for (const transport of transports) {
