@@ -27,8 +27,8 @@ const rooms = [
   "machine",
   "platform",
   "testing",
-  "cli",
   "web",
+  "cli",
 ] as const;
 
 /** What is Node's: everything else runs unchanged in a browser. */
