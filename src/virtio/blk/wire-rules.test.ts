@@ -35,6 +35,17 @@ test("R-806, R-808: types, the barrier flag and statuses by their numbers", () =
   );
 });
 
+test("R-803: a request that reaches past the capacity fails, counted in sectors of 512 bytes whatever blk_size is", () => {
+  for (const blockSize of [512, 4096]) {
+    const queues = bare({ blockSize });
+    const status = (sector: number, sectors: number) =>
+      queues.send(0, header(0, sector), 512 * sectors + 1).answer.at(-1);
+    assert.deepEqual([status(0, 64), status(63, 1), status(56, 8)], [0, 0, 0]);
+    assert.deepEqual([status(64, 1), status(63, 2), status(1, 64), status(255, 1)], [1, 1, 1, 1]);
+    assert.deepEqual(queues.violations, new Array(4).fill("sector-past-capacity"), "before the store is asked");
+  }
+});
+
 test("R-808: a priority changes nothing but the order, and our driver's flushes carry sector 0", async () => {
   const queues = bare();
   for (const priority of [0, 1, 255]) {

@@ -155,8 +155,10 @@ test("R-1329 to R-1331: events and reasons by their numbers", () => {
   assert.deepEqual([TransportResetReason.Hard, TransportResetReason.Rescan, TransportResetReason.Removed], [0, 1, 2]);
 });
 
-test("R-1333, A-24: REMOVED is 25h/00h, HARD is 29h, RESCAN is 3Fh/0Eh", async () => {
+test("R-1333, R-1334, A-24: told both ways: REMOVED is 25h/00h, HARD is 29h, RESCAN is 3Fh/0Eh", async () => {
   const loop = await createLoopback({ units: [memoryDisk(0, 0)] });
+  const events: string[] = [];
+  loop.driver.onEvent(({ kind }) => events.push(kind));
   const senseOf = async (lun: number) => {
     const { sense } = await loop.driver.execute(unitAddress(0, lun), cdb.testUnitReady());
     const parsed = parseSense(sense);
@@ -170,5 +172,7 @@ test("R-1333, A-24: REMOVED is 25h/00h, HARD is 29h, RESCAN is 3Fh/0Eh", async (
   assert.deepEqual(await senseOf(0), [6, 0x3f, 0x0e]);
   loop.bus.reset("bus-reset");
   assert.deepEqual((await senseOf(0))?.slice(0, 2), [6, 0x29]);
+  await loop.machine.idle(20);
+  assert.deepEqual(events, ["rescan", "removed", "reset"]);
   await loop.close();
 });
