@@ -107,7 +107,7 @@ const lacking: readonly (readonly [keyof typeof f, readonly (keyof typeof f)[]])
 ];
 
 for (const [feature, set] of lacking) {
-  test(`R-705 ${feature} goes only with what it needs: not offered, not accepted, refused, not served`, async () => {
+  test(`R-705 ${feature} goes only with what it needs: not offered, not accepted, refused`, async () => {
     const features = featureSet(...set.map((name) => f[name]));
     assert.equal(hasFeature(consistentFeatures(features), f[feature]), false);
     // The device does not offer it once its base is withheld.

@@ -187,13 +187,25 @@ test("R-709 gso_size is the data of each packet beyond its headers; hdr_len is a
 
 test("R-709 segmentation without a size, a partial checksum or its feature is refused", () => {
   const { bytes } = tcpPacket(2500);
-  const { queues, send, peer } = bare({}, { features: checksums & ~featureSet(f.HOST_TSO6) });
+  // A peer that would take all of it: nobody else looks at the numbers.
+  const takes = { checksum: true, tcp4: true, tcp6: true };
+  const { queues, send, peer } = bare({ takes }, { features: checksums & ~featureSet(f.HOST_TSO6) });
   send(header(12, true, [1, 1, 54, 0, 34, 16]), bytes);
   send(header(12, true, [0, 1, 54, 1000, 34, 16]), bytes);
   send(header(12, true, [1, 4, 54, 1000, 34, 16]), bytes);
   send(header(12, true, [1, 2, 54, 1000, 34, 16]), bytes);
   assert.deepEqual(queues.violations, new Array(4).fill("packet-offload-invalid"));
   assert.equal(peer.frames.length, 0);
+});
+
+test("R-705 a legacy driver that picks HOST_TSO4 without CSUM cannot be refused, and is served without either", () => {
+  const takes = { checksum: true, tcp4: true };
+  const { queues, send, peer } = bare({ takes }, { legacy: true, features: featureSet(f.HOST_TSO4) });
+  send(header(10, false, [1, 1, 54, 1000, 34, 16]), tcpPacket(2500).bytes);
+  assert.deepEqual([queues.violations, peer.frames.length], [["packet-offload-invalid"], 0]);
+  const both = bare({ takes }, { legacy: true, features: featureSet(f.HOST_TSO4, f.CSUM) });
+  both.send(header(10, false, [1, 1, 54, 1000, 34, 16]), tcpPacket(2500).bytes);
+  assert.deepEqual([both.queues.violations, both.peer.frames.length], [[], 1]);
 });
 
 test("R-710 our driver sends header and packet in one readable buffer, with num_buffers 0", async () => {
