@@ -1,9 +1,9 @@
 /** The driver half of virtio-balloon on QEMU's virtio-balloon-pci. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import type { QemuMachine } from "../../src/platform/qemu/index.js";
 import { BalloonTag, VirtioBalloonDriver, virtioBalloonId } from "../../src/virtio/index.js";
 import { type DeviceOnQemu, skipWithout, withDeviceOnQemu } from "./idle-processor.js";
+import { test } from "./limited-test.js";
 
 const mebibyte = 1 << 20;
 const device = (pci: (driver: string) => string) => ["-device", `${pci("virtio-balloon-pci")},id=balloon`];
@@ -31,24 +31,27 @@ const cases = [
 ] as const;
 
 for (const { board, mode, prefer } of cases) {
-  const name = `R-1104 ${board} ${mode} ${prefer}: QMP's balloon inflates and deflates, the configuration is little-endian`;
-  test(name, skipWithout(board), async () => {
-    await withDeviceOnQemu({ board, device, deviceId: virtioBalloonId, mode, prefer }, async (found) => {
-      const driver = await VirtioBalloonDriver.open(found.open());
-      const whole = await actualBytes(found.machine);
-      assert.ok(whole >= 16 * mebibyte);
-      await inflate(found, driver, whole, 3 * mebibyte);
-      await inflate(found, driver, whole, 5 * mebibyte + 8192);
-      await inflate(found, driver, whole, mebibyte);
-      await driver.freeze();
-      assert.equal(driver.pages, 0);
-      assert.equal(await actualBytes(found.machine), whole, "frozen: all pages are home");
-      await driver.restore();
-      await found.until(() => driver.pages === mebibyte / 4096);
-      await inflate(found, driver, whole, 0);
-      await driver.close();
-    });
-  });
+  test(
+    `R-1104 ${board} ${mode} ${prefer}: QMP's balloon inflates and deflates, the configuration is little-endian`,
+    skipWithout(board),
+    async () => {
+      await withDeviceOnQemu({ board, device, deviceId: virtioBalloonId, mode, prefer }, async (found) => {
+        const driver = await VirtioBalloonDriver.open(found.open());
+        const whole = await actualBytes(found.machine);
+        assert.ok(whole >= 16 * mebibyte);
+        await inflate(found, driver, whole, 3 * mebibyte);
+        await inflate(found, driver, whole, 5 * mebibyte + 8192);
+        await inflate(found, driver, whole, mebibyte);
+        await driver.freeze();
+        assert.equal(driver.pages, 0);
+        assert.equal(await actualBytes(found.machine), whole, "frozen: all pages are home");
+        await driver.restore();
+        await found.until(() => driver.pages === mebibyte / 4096);
+        await inflate(found, driver, whole, 0);
+        await driver.close();
+      });
+    },
+  );
 }
 
 test(

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type ConsolePort, VirtioConsoleDriver, virtioConsoleId } from "../../src/virtio/index.js";
 import { skipWithout, withDeviceOnQemu } from "./idle-processor.js";
+import { after, before, test } from "./limited-test.js";
 
 let folder = "";
 before(() => {
@@ -64,83 +64,86 @@ const cases = [
 
 for (const each of cases) {
   const { board, mode, prefer } = each;
-  const name = `R-905 ${board} ${mode} ${prefer}: a console and a named port; 100 KiB both ways; hot-plug and freeze`;
-  test(name, skipWithout(board), async () => {
-    const [first, second, third] = [await Line.open("a"), await Line.open("b"), await Line.open("c")];
-    const device = (pci: (driver: string) => string) => [
-      ...["-device", `${pci("virtio-serial-pci")},id=serial,max_ports=4`],
-      ...["-chardev", `${first.chardev},id=a`, "-device", "virtconsole,bus=serial.0,nr=0,chardev=a"],
-      ...["-chardev", `${second.chardev},id=b`],
-      ...["-device", "virtserialport,bus=serial.0,nr=1,chardev=b,name=org.ringside.test,id=port1"],
-      ...["-chardev", `${third.chardev},id=c`],
-    ];
-    try {
-      await withDeviceOnQemu(
-        { ...each, device, deviceId: virtioConsoleId, runs: true },
-        async ({ machine, open, until }) => {
-          const seen: string[] = [];
-          const inbox = new Map<number, number[]>();
-          const listen = (port: ConsolePort) => {
-            const bytes: number[] = [];
-            inbox.set(port.id, bytes);
-            port.onData = (more) => bytes.push(...more);
-          };
-          const driver = await VirtioConsoleDriver.open(open(), {
-            onPort: (port, what) => {
-              seen.push(`${port.id} ${what}`);
-              if (what === "added") listen(port);
-            },
-          });
-          assert.equal(driver.link.transport.kind, `pci-${mode}`);
-          const port = (id: number) => driver.ports.get(id) as ConsolePort;
-          const isReady = () => driver.ports.size === 2 && port(1).name !== undefined && port(0).isConsole;
-          await until(isReady);
-          assert.equal(port(1).name, "org.ringside.test");
-          assert.deepEqual([port(0).isConsole, port(1).isConsole], [true, false]);
-          await until(() => port(1).isHostOpen);
+  test(
+    `R-905 ${board} ${mode} ${prefer}: a console and a named port; 100 KiB both ways; hot-plug and freeze`,
+    skipWithout(board),
+    async () => {
+      const [first, second, third] = [await Line.open("a"), await Line.open("b"), await Line.open("c")];
+      const device = (pci: (driver: string) => string) => [
+        ...["-device", `${pci("virtio-serial-pci")},id=serial,max_ports=4`],
+        ...["-chardev", `${first.chardev},id=a`, "-device", "virtconsole,bus=serial.0,nr=0,chardev=a"],
+        ...["-chardev", `${second.chardev},id=b`],
+        ...["-device", "virtserialport,bus=serial.0,nr=1,chardev=b,name=org.ringside.test,id=port1"],
+        ...["-chardev", `${third.chardev},id=c`],
+      ];
+      try {
+        await withDeviceOnQemu(
+          { ...each, device, deviceId: virtioConsoleId, runs: true },
+          async ({ machine, open, until }) => {
+            const seen: string[] = [];
+            const inbox = new Map<number, number[]>();
+            const listen = (port: ConsolePort) => {
+              const bytes: number[] = [];
+              inbox.set(port.id, bytes);
+              port.onData = (more) => bytes.push(...more);
+            };
+            const driver = await VirtioConsoleDriver.open(open(), {
+              onPort: (port, what) => {
+                seen.push(`${port.id} ${what}`);
+                if (what === "added") listen(port);
+              },
+            });
+            assert.equal(driver.link.transport.kind, `pci-${mode}`);
+            const port = (id: number) => driver.ports.get(id) as ConsolePort;
+            const isReady = () => driver.ports.size === 2 && port(1).name !== undefined && port(0).isConsole;
+            await until(isReady);
+            assert.equal(port(1).name, "org.ringside.test");
+            assert.deepEqual([port(0).isConsole, port(1).isConsole], [true, false]);
+            await until(() => port(1).isHostOpen);
 
-          const toQemu = pattern(100 * 1024, 1);
-          const write = port(1).write(toQemu);
-          await port(0).write(new TextEncoder().encode("login: "));
-          await write;
-          await until(() => second.received.length === toQemu.length && first.received.length === 7);
-          assert.ok(Buffer.compare(second.received, toQemu) === 0);
-          assert.equal(first.received.toString(), "login: ");
+            const toQemu = pattern(100 * 1024, 1);
+            const write = port(1).write(toQemu);
+            await port(0).write(new TextEncoder().encode("login: "));
+            await write;
+            await until(() => second.received.length === toQemu.length && first.received.length === 7);
+            assert.ok(Buffer.compare(second.received, toQemu) === 0);
+            assert.equal(first.received.toString(), "login: ");
 
-          const toUs = pattern(100 * 1024, 2);
-          second.socket?.write(toUs);
-          first.socket?.write("root\n");
-          await until(() => inbox.get(1)?.length === toUs.length && inbox.get(0)?.length === 5);
-          assert.ok(Buffer.compare(Uint8Array.from(inbox.get(1) ?? []), toUs) === 0);
-          assert.equal(Buffer.from(inbox.get(0) ?? []).toString(), "root\n");
+            const toUs = pattern(100 * 1024, 2);
+            second.socket?.write(toUs);
+            first.socket?.write("root\n");
+            await until(() => inbox.get(1)?.length === toUs.length && inbox.get(0)?.length === 5);
+            assert.ok(Buffer.compare(Uint8Array.from(inbox.get(1) ?? []), toUs) === 0);
+            assert.equal(Buffer.from(inbox.get(0) ?? []).toString(), "root\n");
 
-          await machine.qmp.execute("device_add", {
-            ...{ driver: "virtserialport", bus: "serial.0", nr: 3, chardev: "c", name: "late", id: "port3" },
-          });
-          await until(() => driver.ports.get(3)?.name === "late");
-          await port(3).write(pattern(10, 3));
-          await until(() => third.received.length === 10);
-          await machine.qmp.execute("device_del", { id: "port3" });
-          await until(() => !driver.ports.has(3));
-          assert.deepEqual(seen, ["0 added", "1 added", "3 added", "3 removed"]);
+            await machine.qmp.execute("device_add", {
+              ...{ driver: "virtserialport", bus: "serial.0", nr: 3, chardev: "c", name: "late", id: "port3" },
+            });
+            await until(() => driver.ports.get(3)?.name === "late");
+            await port(3).write(pattern(10, 3));
+            await until(() => third.received.length === 10);
+            await machine.qmp.execute("device_del", { id: "port3" });
+            await until(() => !driver.ports.has(3));
+            assert.deepEqual(seen, ["0 added", "1 added", "3 added", "3 removed"]);
 
-          await driver.freeze();
-          await assert.rejects(port(1).write(pattern(1, 1)), /not there/);
-          await driver.restore();
-          await until(() => port(1).isPresent && port(1).isHostOpen);
-          second.received = Buffer.alloc(0);
-          await port(1).write(pattern(5000, 9));
-          await until(() => second.received.length === 5000);
-          second.socket?.destroy();
-          await until(() => !port(1).isHostOpen);
-          assert.equal(seen.length, 4, "ports that came back are the same ports");
-          await driver.close();
-        },
-      );
-    } finally {
-      for (const line of [first, second, third]) line.close();
-    }
-  });
+            await driver.freeze();
+            await assert.rejects(port(1).write(pattern(1, 1)), /not there/);
+            await driver.restore();
+            await until(() => port(1).isPresent && port(1).isHostOpen);
+            second.received = Buffer.alloc(0);
+            await port(1).write(pattern(5000, 9));
+            await until(() => second.received.length === 5000);
+            second.socket?.destroy();
+            await until(() => !port(1).isHostOpen);
+            assert.equal(seen.length, 4, "ports that came back are the same ports");
+            await driver.close();
+          },
+        );
+      } finally {
+        for (const line of [first, second, third]) line.close();
+      }
+    },
+  );
 }
 
 test("without MULTIPORT there is one port; QEMU's emergency write prints", skipWithout("pc"), async () => {
