@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { a4000, type Machine } from "../../src/machine/index.js";
 import { Scatter } from "../../src/memory/index.js";
 import { type HostAdapterOptions, NcrHostAdapter } from "../../src/ncr53c710/index.js";
@@ -15,6 +14,7 @@ import { startFsUaeMachine } from "../../src/platform/fs-uae/index.js";
 import { cdb, Disk, discoverUnits, parseSense, ScsiBus, ScsiResponse, unitAddress } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
 import { noFsUae } from "./fs-uae-rig.js";
+import { after, before, describe, test } from "./limited-test.js";
 
 const blockSize = 512;
 const blocks = 2048;

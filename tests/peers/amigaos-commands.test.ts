@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { amigaone, type Board, findVirtioAdapters, pegasos2, settle } from "../../src/machine/index.js";
 import { Program, patternBytes, patternDisk, withRig } from "../../src/os/amigaos/commands/command-rig.test.js";
 import { type AmigaSystem, Command, IoError, openAmigaos } from "../../src/os/index.js";
 import { findQemu, type QemuDisk, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { programChecks, type TestBench } from "./amigaos-test-program.js";
+import { after, before, test } from "./limited-test.js";
 
 const machines = { amigaone, pegasos2 } as const;
 const profiles = ["strict", "extended"] as const;

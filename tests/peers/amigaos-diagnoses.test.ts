@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { amigaone, type FoundPciAdapter, findVirtioAdapters, openAdapter, settle } from "../../src/machine/index.js";
 import type { TraceEvent } from "../../src/observe/index.js";
 import { profileWith } from "../../src/os/amigaos/device/scenario.test.js";
@@ -16,6 +15,7 @@ import { encodeVirtioLun } from "../../src/scsi/index.js";
 import { AmigaProgram, amigaPattern } from "../../src/testing/index.js";
 import { DriverLink, featureSet, findModernStructures, ringFeatures } from "../../src/transport/index.js";
 import { ChainPieces } from "../../src/virtqueue/index.js";
+import { after, before, test } from "./limited-test.js";
 
 let folder = "";
 let image = "";

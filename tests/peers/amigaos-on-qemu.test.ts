@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import {
   amigaone,
   type Board,
@@ -31,6 +30,7 @@ import {
 import { findQemu, type QemuDisk, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { cdb } from "../../src/scsi/index.js";
 import { AmigaProgram, amigaPattern, seededRandom } from "../../src/testing/index.js";
+import { after, before, test } from "./limited-test.js";
 
 const imageSize = 4 << 20;
 const content = amigaPattern(imageSize, 5);

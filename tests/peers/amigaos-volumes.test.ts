@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type AffsTree, makeAffsVolume } from "../../src/filesystem/affs/make-volume.js";
 import { amigaone, type Board, findVirtioAdapters, pegasos2, settle } from "../../src/machine/index.js";
 import { Program } from "../../src/os/amigaos/commands/command-rig.test.js";
@@ -14,6 +13,7 @@ import { type BootedAmiga, type BootOptions, bootAmigaos, Command } from "../../
 import { makeRdb } from "../../src/partition/make-rdb.js";
 import { findQemu, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { seededRandom } from "../../src/testing/index.js";
+import { after, before, test } from "./limited-test.js";
 import { startGrub, whyNoGrub } from "./linux/grub-fstest.js";
 
 const cylinder = 128 * 512;

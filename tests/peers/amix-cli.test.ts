@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { type TestContext, test } from "node:test";
 import { sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
+import { type TestContext, test } from "./limited-test.js";
 import { findProgram } from "./linux/guest.js";
 
 const skip = findProgram("makefs") === undefined ? { skip: "makefs is not installed" } : {};

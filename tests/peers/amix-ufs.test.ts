@@ -17,11 +17,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type AmixRig, amixRig, type RigSpec } from "../../src/os/amix/amix-rig.test.js";
 import { AmixFiles, type AmixSlice, Errno, SliceBlocks, sliceName } from "../../src/os/index.js";
 import { openImage } from "../../src/storage/file/index.js";
 import { seededRandom } from "../../src/testing/index.js";
+import { after, before, test } from "./limited-test.js";
 import { startGrub, whyNoGrub } from "./linux/grub-fstest.js";
 import { findProgram } from "./linux/guest.js";
 

@@ -4,7 +4,6 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import {
   boards,
   findVirtioAdapters,
@@ -24,6 +23,7 @@ import {
   BlkType,
   VirtioBlkDriver,
 } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 
 interface Case {
   readonly board: keyof typeof boards;

@@ -4,7 +4,6 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
 import {
   CaptureWriter,
   capturePeer,
@@ -17,6 +16,7 @@ import {
   parseMac,
   UserNetwork,
 } from "../../src/packet/index.js";
+import { test } from "./limited-test.js";
 
 const hasTcpdump = spawnSync("tcpdump", ["--version"]).status === 0;
 const options = hasTcpdump ? {} : { skip: "tcpdump is not installed" };

@@ -1,12 +1,12 @@
 /** `ringside run` on QEMU's virtio-blk, over PCI and MMIO, its CD-ROM drive, and the xv6 face there. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { test } from "node:test";
 import { boards } from "../../src/machine/index.js";
 import { findQemu } from "../../src/platform/qemu/index.js";
 import { makeXv6Image } from "../../src/testing/xv6-mkfs.js";
 import { sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
+import { test } from "./limited-test.js";
 
 const mebibyte = 1 << 20;
 

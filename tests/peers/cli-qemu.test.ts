@@ -1,11 +1,11 @@
 /** `ringside run` and `ringside scsi` on QEMU's hardware: the same calls, checks and promises as on our own. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { type TestContext, test } from "node:test";
 import { boards } from "../../src/machine/index.js";
 import { findQemu } from "../../src/platform/qemu/index.js";
 import { missing, partitionGpt, partitionMbr, partitionRdb4k, sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
+import { type TestContext, test } from "./limited-test.js";
 
 const mebibyte = 1 << 20;
 

@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { test } from "node:test";
 import { boards, findVirtioAdapters, openAdapter, settle } from "../../src/machine/index.js";
 import { findQemu, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { unitAddress } from "../../src/scsi/index.js";
@@ -12,6 +11,7 @@ import { VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
 import { missing, sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
 import { CliServer, control } from "../quick/cli-server.js";
+import { test } from "./limited-test.js";
 import { startStorageDaemon } from "./vhost-processes.js";
 
 const mebibyte = 1 << 20;

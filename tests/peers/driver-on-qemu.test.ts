@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { boards, findVirtioAdapters, type OpenAdapterOptions, openAdapter, settle } from "../../src/machine/index.js";
 import { findQemu, type QemuAdapter, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { cdb, parseSense, unitAddress } from "../../src/scsi/index.js";
@@ -17,6 +16,7 @@ import {
   TaskManagement,
   VirtioScsiDriver,
 } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 
 interface Case {
   readonly board: keyof typeof boards;

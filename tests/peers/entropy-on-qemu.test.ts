@@ -1,8 +1,8 @@
 /** The driver half of virtio-entropy on QEMU's virtio-rng-pci. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { VirtioEntropyDriver, virtioEntropyId } from "../../src/virtio/index.js";
 import { skipWithout, withDeviceOnQemu } from "./idle-processor.js";
+import { test } from "./limited-test.js";
 
 const onPc = skipWithout("pc");
 const builtin = ["-object", "rng-builtin,id=rng"];

@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { hostOffset, Istat, Reg } from "../../src/ncr53c710/index.js";
 import { type FsUaeMachine, fsUaeTarget, runSequence, startFsUaeMachine } from "../../src/platform/fs-uae/index.js";
 import { cdb, parseSense } from "../../src/scsi/index.js";
@@ -23,6 +22,7 @@ import {
   startWithBoard,
   theirs,
 } from "./fs-uae-rig.js";
+import { after, before, describe, test } from "./limited-test.js";
 
 const blocks = 4096;
 const content = Uint8Array.from({ length: blocks * 512 }, (_, index) => (index * 7 + (index >> 9)) & 0xff);

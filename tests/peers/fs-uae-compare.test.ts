@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { Reg } from "../../src/ncr53c710/index.js";
 import {
   compareOn,
@@ -27,6 +26,7 @@ import { seededRandom } from "../../src/testing/index.js";
 import { identityBytes, partnerOffset, readIdentity, zorroConfigArea } from "../../src/zorro/index.js";
 import { randomRegisterSteps, randomScript } from "./fs-uae-random.js";
 import { boardBase, commandSteps, noFsUae, ourBoard, ours, places, scriptWords, setUp, theirs } from "./fs-uae-rig.js";
+import { after, before, describe, test } from "./limited-test.js";
 
 const content = Uint8Array.from({ length: 1 << 20 }, (_, index) => (index * 11 + (index >> 9)) & 0xff);
 /** Registers whose reading changes nothing. */

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { PseudoTerminal } from "../../src/linux/index.js";
 import { blockBytes } from "../../src/memory/index.js";
 import {
@@ -20,6 +19,7 @@ import {
 } from "../../src/platform/fs-uae/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import { noFsUae } from "./fs-uae-rig.js";
+import { after, before, describe, test } from "./limited-test.js";
 
 /** Free memory that no test shares. */
 const scratch = 0x4_0000;

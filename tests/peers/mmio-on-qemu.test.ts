@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type Board, boards, findVirtioAdapters, openAdapter, settle } from "../../src/machine/index.js";
 import { EmbeddedMachine } from "../../src/platform/embedded/index.js";
 import { findQemu, type QemuAdapter, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { cdb, ScsiBus, unitAddress } from "../../src/scsi/index.js";
 import { MmioTransport, mmioRegisters } from "../../src/transport/index.js";
 import { VirtioBlkDriver, VirtioScsiDevice, VirtioScsiDriver } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 
 const aarch64: Board = {
   ...boards["arm-virt"],

@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { formatMac, Packet, parseMac, UserNetwork } from "../../src/packet/index.js";
 import { patternFrame } from "../../src/testing/index.js";
 import { netFeatures, RxCommand } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 import { type QemuNetCase, StreamPeer, until, whyNoQemu, withQemuNet } from "./net-qemu.js";
 
 const skip = whyNoQemu();

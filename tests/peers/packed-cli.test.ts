@@ -1,10 +1,10 @@
 /** `--packed` and `--no-packed` of the command line on QEMU's devices and on qemu-storage-daemon. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { boards } from "../../src/machine/index.js";
 import { findQemu } from "../../src/platform/qemu/index.js";
 import { missing, sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
+import { test } from "./limited-test.js";
 import { startStorageDaemon } from "./vhost-processes.js";
 
 const mebibyte = 1 << 20;

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, test } from "./limited-test.js";
 import { newerQemu, runGuest, whyNoGuest } from "./linux/guest.js";
 import { killAgainAndAgain } from "./vhost-kills.js";
 import { startBackEnd } from "./vhost-processes.js";

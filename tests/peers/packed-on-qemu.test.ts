@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { boards, findVirtioAdapters, type OpenAdapterOptions, openAdapter, settle } from "../../src/machine/index.js";
 import { findQemu, type QemuAdapter, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { cdb, unitAddress } from "../../src/scsi/index.js";
@@ -21,6 +20,7 @@ import {
 } from "../../src/transport/index.js";
 import { BlkType, knownBlkFeatures, VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
 import { ChainPieces } from "../../src/virtqueue/index.js";
+import { after, before, test } from "./limited-test.js";
 
 interface Case {
   readonly board: keyof typeof boards;

@@ -3,7 +3,6 @@
  * must answer the same, but for the differences that are named here.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { amigaone, type Board, pciBoards } from "../../src/machine/index.js";
 import {
   type ConfigAccessRecord,
@@ -22,6 +21,7 @@ import { EmbeddedMachine } from "../../src/platform/embedded/index.js";
 import { findQemu, inspectQemu, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { ScsiBus } from "../../src/scsi/index.js";
 import { VirtioScsiDevice } from "../../src/virtio/index.js";
+import { test } from "./limited-test.js";
 
 const registersOf = (place: string, reason: string, registers: readonly string[]): KnownDifference[] =>
   registers.map((register) => ({ name: `${place} ${register}`, reason }));

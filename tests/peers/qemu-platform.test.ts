@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type Board, findVirtioAdapters, openAdapter, pciBoards } from "../../src/machine/index.js";
 import { openConfigAccess } from "../../src/pci/index.js";
 import {
@@ -18,6 +17,7 @@ import {
 import { unitAddress } from "../../src/scsi/index.js";
 import { DeviceStatus, type DriverTransport, type InterruptPreference } from "../../src/transport/index.js";
 import { VirtioScsiDriver } from "../../src/virtio/scsi/index.js";
+import { after, before, test } from "./limited-test.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-qemu-platform-"));
 const image = join(folder, "disk,with comma.img");

@@ -7,7 +7,6 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { test } from "node:test";
 import {
   type AssembledProgram,
   assemble,
@@ -17,6 +16,7 @@ import {
   disassemble,
   wordsToBytes,
 } from "../../src/ncr53c710/index.js";
+import { test } from "./limited-test.js";
 
 interface Golden {
   readonly file: string;

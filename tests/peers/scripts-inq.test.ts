@@ -5,10 +5,10 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { test } from "node:test";
 import { assemble, dialects, Reg, wordsToBytes } from "../../src/ncr53c710/index.js";
 import { blockSize, makeRig, type Rig, scriptAt } from "../../src/ncr53c710/rig.test.js";
 import { cdb } from "../../src/scsi/index.js";
+import { test } from "./limited-test.js";
 
 const folder = process.env["RINGSIDE_GOLDENS"];
 const paths = folder === undefined ? [] : readdirSync(folder, { recursive: true, encoding: "utf8" });

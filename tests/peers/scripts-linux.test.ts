@@ -4,7 +4,6 @@
  * script of its own, interrupts carry encoded vectors.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { GuestMemory } from "../../src/memory/index.js";
 import {
   assemble,
@@ -19,6 +18,7 @@ import {
 } from "../../src/ncr53c710/index.js";
 import { cdb, Disk, ScsiBus } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
+import { test } from "./limited-test.js";
 import { linuxScripts, parseShipped, type ShippedArray } from "./scripts-linux-source.js";
 
 const found = linuxScripts();

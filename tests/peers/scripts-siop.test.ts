@@ -3,11 +3,11 @@
  * chip, driven as that device drives it: check 24 of the reference.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { Reg, type TargetOptions } from "../../src/ncr53c710/index.js";
 import { tableAt } from "../../src/ncr53c710/rig.test.js";
 import { cdb, Disk } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
+import { test } from "./limited-test.js";
 import { dataAt, osiop, type Piece, SiopHost, type SiopScript, siop, siopSkip } from "./scripts-siop-host.js";
 
 const skip = siopSkip(siop);

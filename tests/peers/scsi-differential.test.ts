@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { hexBytes } from "../../src/bytes/index.js";
 import { boards, findVirtioAdapters, openAdapter, settle } from "../../src/machine/index.js";
 import { findQemu, type QemuDisk, startQemuMachine } from "../../src/platform/qemu/index.js";
@@ -14,6 +13,7 @@ import { CdDrive, Disk, type LogicalUnit, parseSense, statusName, unitAddress } 
 import { MemoryStore } from "../../src/storage/index.js";
 import { createLoopback } from "../../src/testing/index.js";
 import { ScsiResponse, VirtioScsiDriver } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 import { cdCommands, diskCommands, type PeerCommand, unitCommands } from "./scsi-commands.js";
 import { cdDifferences, type Difference, diskDifferences } from "./scsi-differences.js";
 

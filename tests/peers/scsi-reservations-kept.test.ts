@@ -4,14 +4,14 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Disk, keyOf, Nexus } from "../../src/scsi/index.js";
 import { DurableText } from "../../src/storage/file/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
+import { after, test } from "./limited-test.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-kept-"));
-test.after(() => rmSync(folder, { recursive: true }));
+after(() => rmSync(folder, { recursive: true }));
 
 const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
 

@@ -4,14 +4,14 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
 import { hexBytes } from "../../src/bytes/index.js";
 import { CdDrive, cdb, Disk, type LogicalUnit, Nexus, runCommand } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
+import { after, test } from "./limited-test.js";
 
 const skip = spawnSync("sg_vpd", ["-V"]).status === 0 ? false : "sg3-utils is not installed";
 const folder = mkdtempSync(join(tmpdir(), "ringside-sg3-"));
-test.after(() => rmSync(folder, { recursive: true }));
+after(() => rmSync(folder, { recursive: true }));
 
 const disk = new Disk(new MemoryStore(1 << 20), { serial: "A-7", powerOnAttention: false });
 const nexus = new Nexus("sg3");

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { type Board, type FoundPciAdapter, findVirtioAdapters, pc, q35, settle } from "../../src/machine/index.js";
 import {
   CrashDump,
@@ -16,6 +15,7 @@ import {
 import { findQemu, type QemuAdapter, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { cdb } from "../../src/scsi/index.js";
 import { diskPattern } from "../../src/testing/index.js";
+import { after, before, test } from "./limited-test.js";
 
 interface Case extends OpenStorportOptions {
   /** Default: pc. */

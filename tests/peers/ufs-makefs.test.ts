@@ -15,10 +15,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { readWhole, UfsFileSystem } from "../../src/filesystem/index.js";
 import { blockReaderOf } from "../../src/testing/block-reader-of.js";
 import { seededRandom } from "../../src/testing/index.js";
+import { after, before, test } from "./limited-test.js";
 import { startGrub, whyNoGrub } from "./linux/grub-fstest.js";
 import { findProgram } from "./linux/guest.js";
 

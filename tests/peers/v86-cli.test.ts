@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { after, test } from "./limited-test.js";
 import { bootDisk } from "./v86-boot-sector.js";
 import { kernelFolder, linuxFiles, whyNoV86, whyNoV86Linux } from "./v86-guest.js";
 

@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, test } from "node:test";
 import { Scatter } from "../../src/memory/index.js";
 import { parseMac, UserNetwork } from "../../src/packet/index.js";
 import type { V86Pc } from "../../src/platform/v86/index.js";
@@ -16,6 +15,7 @@ import {
   VirtioEntropyDevice,
   VirtioNetDevice,
 } from "../../src/virtio/index.js";
+import { after, before, test } from "./limited-test.js";
 import { checkExt4, formatExt4, whyNoExt4 } from "./v86-ext4.js";
 import { bootLinux, GuestShell, linuxFiles, makePc, whyNoV86Linux } from "./v86-guest.js";
 import { bytesOf, diskNames, md5, nameOf, patterned, plugStorage, ringsOf, sizeOf, variants } from "./v86-storage.js";

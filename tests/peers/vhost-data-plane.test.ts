@@ -15,10 +15,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { signalEvent } from "../../src/linux/index.js";
 import { featureSet, ProtocolFeature } from "../../src/transport/index.js";
+import { after, before, describe, test } from "./limited-test.js";
 import { type BackEndProcess, startProcess } from "./vhost-processes.js";
 import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
 

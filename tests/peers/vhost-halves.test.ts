@@ -5,13 +5,13 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type FrontEndOptions, openVhostUser, type VhostUserFrontEnd } from "../../src/platform/vhost-user/index.js";
 import { unitAddress } from "../../src/scsi/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import { featureSet, ProtocolFeature } from "../../src/transport/index.js";
 import { scsiConfig, VirtioBlkDriver, VirtioScsiDriver, virtioBlkId, virtioScsiId } from "../../src/virtio/index.js";
+import { after, describe, test } from "./limited-test.js";
 import { type BackEndProcess, startBackEnd, startStorageDaemon } from "./vhost-processes.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-vhost-"));

@@ -1,7 +1,6 @@
 /** Front ends that break rules: each is refused by name, nothing of it is kept, and the next one is served. */
 import assert from "node:assert/strict";
 import { ftruncateSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
 import {
   clearEvent,
   closeDescriptor,
@@ -23,6 +22,7 @@ import {
   vringAddress,
   wire,
 } from "../../src/transport/index.js";
+import { after, before, describe, test } from "./limited-test.js";
 import { heldResources, type InProcessBackEnd, serveBlk, untilGone } from "./vhost-in-process.js";
 import { numberOf, q, RawFrontEnd, type RawMessage, RawRing, stateOf, userBase } from "./vhost-raw-front-end.js";
 

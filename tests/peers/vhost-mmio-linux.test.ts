@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
 import { seededRandom } from "../../src/testing/index.js";
+import { test } from "./limited-test.js";
 import { type GuestArchitecture, runGuest, whyNoGuest } from "./linux/guest.js";
 import { startBackEnd } from "./vhost-processes.js";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, type TestContext, test } from "node:test";
+import { after, before, type TestContext, test } from "./limited-test.js";
 import { runGuest, startGuest, whyNoGuest } from "./linux/guest.js";
 import { AcknowledgedWrites, numberedWriter, writersScript } from "./linux/numbered-writes.js";
 import { brokenPromises, complaintsOf } from "./linux/synced-files.js";

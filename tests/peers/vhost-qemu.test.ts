@@ -6,13 +6,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
 import { boards, findVirtioAdapters, openAdapter, settle } from "../../src/machine/index.js";
 import { findQemu, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { unitAddress } from "../../src/scsi/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import type { DriverTransport } from "../../src/transport/index.js";
 import { VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
+import { after, describe, test } from "./limited-test.js";
 import { type BackEndProcess, startBackEnd } from "./vhost-processes.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-vhost-qemu-"));

@@ -1,8 +1,8 @@
 /** Front ends that cannot run here, played message by message in the order in which each of them speaks. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
 import { closeDescriptor, createSocketPair, signalEvent, UnixSocket } from "../../src/linux/index.js";
 import { configHeader, featureSet, inflightDescription, ProtocolFeature, wire } from "../../src/transport/index.js";
+import { after, before, describe, test } from "./limited-test.js";
 import { type InProcessBackEnd, serveBlk, untilGone } from "./vhost-in-process.js";
 import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
 

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
 import { hexBytes } from "../../src/bytes/index.js";
 import { linuxBackEndSystem, nodeEvents, VhostUserServer } from "../../src/platform/vhost-user/index.js";
 import { Disk, type DiskOptions, ScsiBus } from "../../src/scsi/index.js";
 import { openImage } from "../../src/storage/file/index.js";
 import { EventLoopRunner, VhostUserBackEnd } from "../../src/transport/index.js";
 import { VirtioScsiDevice } from "../../src/virtio/index.js";
+import { after, before, describe, test } from "./limited-test.js";
 import { findProgram, runGuest, whyNoGuest } from "./linux/guest.js";
 
 const tools = [

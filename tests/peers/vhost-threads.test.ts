@@ -1,8 +1,8 @@
 /** Queues in threads: what concerns all reaches all, and nothing of a front end or a thread that went is held. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { clearEvent, signalEvent } from "../../src/linux/index.js";
 import { configHeader, featureSet, ProtocolFeature, wire } from "../../src/transport/index.js";
+import { test } from "./limited-test.js";
 import { heldResources, type InProcessBackEnd, serveBlkInThreads, untilGone } from "./vhost-in-process.js";
 import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
 

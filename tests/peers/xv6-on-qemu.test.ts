@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
 import { boards, type FoundMmioAdapter, findVirtioAdapters, mmioParts, settle } from "../../src/machine/index.js";
 import type { TraceEvent } from "../../src/observe/index.js";
 import { catXv6, listXv6, Xv6Kernel } from "../../src/os/index.js";
 import { findQemu, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import { makeXv6Image, type Xv6Tree } from "../../src/testing/xv6-mkfs.js";
+import { after, before, test } from "./limited-test.js";
 
 const board = boards["riscv-virt"];
 const random = seededRandom(9);
