@@ -19,6 +19,7 @@ export interface CaptureOptions {
   now?: () => number;
 }
 
+/** Writes packets to a sink, as a capture file has them. */
 export class CaptureWriter {
   readonly #sink: CaptureSink;
   readonly #snapLength: number;

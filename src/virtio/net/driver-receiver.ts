@@ -11,7 +11,7 @@ import { type OffloadRules, offloadFault, readNetHeader } from "./net-header.js"
 import { netHeader } from "./protocol.js";
 
 /** One buffer that the device has. */
-interface Buffer {
+interface ReceiveBuffer {
   /** Where it lies in its region. */
   readonly offset: number;
   readonly pieces: ChainPieces;
@@ -36,17 +36,17 @@ export class DriverReceiver {
   readonly #link: DriverLink;
   readonly #layout: ReceiveLayout;
   readonly #block: DmaBlock;
-  readonly #buffers: Buffer[] = [];
+  readonly #buffers: ReceiveBuffer[] = [];
   readonly #packet = Packet.ofCapacity(maxPacketLength);
   readonly #header = new DataView(new ArrayBuffer(netHeader.size));
   readonly #headerBytes = new Uint8Array(this.#header.buffer);
   readonly #caches = new ViewCaches();
-  #queue: QueueDriver<Buffer>;
+  #queue: QueueDriver<ReceiveBuffer>;
 
   constructor(link: DriverLink, index: number, layout: ReceiveLayout) {
     this.#link = link;
     this.#layout = layout;
-    this.#queue = link.createQueue<Buffer>(index);
+    this.#queue = link.createQueue<ReceiveBuffer>(index);
     const { bufferSize, headerSize, hasHeaderApart } = layout;
     const perBuffer = hasHeaderApart && !link.has(ringFeatures.INDIRECT_DESC) ? 2 : 1;
     const count = Math.min(layout.buffers, Math.floor(this.#queue.size / perBuffer));
@@ -88,7 +88,7 @@ export class DriverReceiver {
   /** RING_RESET: the device gives all buffers up and gets them again. @throws ProtocolError `reset-never-ends` */
   async reset(_error: Error): Promise<void> {
     await this.#link.resetQueue(this.#queue);
-    this.#queue = this.#link.createQueue<Buffer>(this.#queue.index);
+    this.#queue = this.#link.createQueue<ReceiveBuffer>(this.#queue.index);
     this.start();
   }
 
@@ -102,7 +102,7 @@ export class DriverReceiver {
     if (this.#queue.publish()) this.#link.transport.notify(this.#queue.index);
   }
 
-  #take(first: Buffer): void {
+  #take(first: ReceiveBuffer): void {
     const { headerSize, isMergeable, rules } = this.#layout;
     const used = this.#queue.usedLength;
     if (used < headerSize) {
@@ -149,7 +149,7 @@ export class DriverReceiver {
     return false;
   }
 
-  #give(buffer: Buffer): void {
+  #give(buffer: ReceiveBuffer): void {
     this.#queue.add(buffer.pieces, buffer);
   }
 
