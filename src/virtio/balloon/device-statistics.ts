@@ -18,6 +18,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** The statistics queue of one device. */
 export class StatisticsQueue {
   readonly #host: DeviceHost;
   readonly #observer: Observer | undefined;

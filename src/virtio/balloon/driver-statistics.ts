@@ -7,6 +7,7 @@ import { BalloonQueue, type BalloonStatistics, balloonStatistic } from "./protoc
 /** Statistics in one buffer, at most: more tags than there are. */
 const mostEntries = 32;
 
+/** The statistics queue of one driver. */
 export class StatisticsTeller implements DriverQueue {
   readonly #queue: SendQueue;
   readonly #source: () => BalloonStatistics;

@@ -20,6 +20,7 @@ export interface ConsolePortOptions {
 /** Bytes of one of the guest's buffers that are taken; what is behind is lost. */
 const mostBytes = 1 << 20;
 
+/** A port of a {@link VirtioConsoleDevice}: our end of it. */
 export class ConsoleDevicePort {
   readonly id: number;
   readonly name: string | undefined;

@@ -20,6 +20,7 @@ export interface PortQueues {
 /** What a port tells the driver to tell the device. */
 export type TellOpen = (id: number, isOpen: boolean) => void;
 
+/** A port of a {@link VirtioConsoleDriver}: our end of it. */
 export class ConsolePort {
   readonly id: number;
   /** What the device calls it. */

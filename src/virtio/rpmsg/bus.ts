@@ -83,6 +83,7 @@ export class RpmsgEndpoint {
   }
 }
 
+/** The endpoints of one side, and what it knows of the other. */
 export class RpmsgBus {
   readonly #endpoints = new Map<number, RpmsgEndpoint>();
   readonly #services = new Map<string, RpmsgService>();

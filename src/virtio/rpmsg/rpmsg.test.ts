@@ -180,7 +180,9 @@ test("R-1207: without F_NS nobody is told, and address 53 is an address like oth
   await driver.bus.send(1600, 1500, bytesOf("too"));
   assert.deepEqual(driver.bus.services, []);
   await close();
-  assert.deepEqual(heard, ["directly"]);
+  const { bus, sent } = lonelyBus("little", false);
+  bus.createEndpoint({ name: "silent" }).close();
+  assert.deepEqual([heard, sent], [["directly"], []]);
 });
 
 test("R-1207: services that were there first are told when the driver comes up, and again after a freeze", async () => {
