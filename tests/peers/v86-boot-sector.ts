@@ -22,3 +22,29 @@ export function bootDisk(text: string, writes = false): Uint8Array {
   disk.set(new TextEncoder().encode(`${text}\0`), 512);
   return disk;
 }
+
+/**
+ * A boot sector that calls code from the second sector so often that v86 compiles it, has the third sector read to the same
+ * place, calls that, and prints which of the two it was: `A` or `B`.
+ */
+export function replacedCodeDisk(): Uint8Array {
+  const read = (sector: number) => [
+    ...[0xb8, 0x01, 0x02, 0xbb, 0x00, 0x80, 0xb9, sector, 0x00, 0xb6, 0x00, 0xcd, 0x13], // to 0x8000
+  ];
+  const code = [
+    ...[0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0], // xor ax, ax; mov ds, ax; mov es, ax
+    ...read(2),
+    ...[0x66, 0xb9, 0x80, 0x96, 0x98, 0x00], // mov ecx, 10000000
+    ...[0xe8, 0xe4, 0x03, 0x66, 0x49, 0x75, 0xf9], // again: call 0x8000; dec ecx; jnz again
+    ...read(3),
+    ...[0xe8, 0xd0, 0x03], // call 0x8000
+    ...[0xba, 0xf8, 0x03, 0xee, 0xb0, 0x0a, 0xee], // mov dx, 0x3f8; out dx, al; mov al, 10; out dx, al
+    ...[0xfa, 0xf4], // cli; hlt
+  ];
+  const disk = new Uint8Array(1 << 20);
+  disk.set(code);
+  disk.set([0x55, 0xaa], 510);
+  disk.set([0xb0, 0x41, 0xc3], 512); // mov al, "A"; ret
+  disk.set([0xb0, 0x42, 0xc3], 1024); // mov al, "B"; ret
+  return disk;
+}

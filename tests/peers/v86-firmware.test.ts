@@ -1,12 +1,12 @@
 /** SeaBIOS in v86 boots from our disks with its own virtio drivers; what happens around the PC. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { probeV86, type V86Emulator, type V86Registers } from "../../src/platform/v86/index.js";
 import { Disk, ScsiBus } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
 import type { DeviceType } from "../../src/transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../../src/virtio/index.js";
-import { bootDisk } from "./v86-boot-sector.js";
+import { test } from "./limited-test.js";
+import { bootDisk, replacedCodeDisk } from "./v86-boot-sector.js";
 import { GuestShell, makePc, whyNoV86 } from "./v86-guest.js";
 
 const skip = whyNoV86();
@@ -99,6 +99,19 @@ test("memory that v86 makes grow moves under a device that is at work: rings and
     await pc.emulator.run();
     await line.until(/grown\n/, patience);
     assert.ok(buffers.size > 10, `memory moved ${buffers.size} times`);
+  } finally {
+    await pc.emulator.destroy();
+  }
+});
+
+test("code that v86 compiled is forgotten when a disk's data take its place", { skip }, async () => {
+  const pc = await makePc();
+  try {
+    pc.plugVirtio(new VirtioBlkDevice(MemoryStore.of(replacedCodeDisk())), { classCode });
+    const line = new GuestShell(pc);
+    await pc.emulator.run();
+    const { match } = await line.until(/^([AB])\n/m, patience);
+    assert.equal(match[1], "B");
   } finally {
     await pc.emulator.destroy();
   }
