@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatMac, Packet, parseMac, UserNetwork } from "../../src/packet/index.js";
 import { patternFrame } from "../../src/testing/index.js";
+import { ringFeatures } from "../../src/transport/index.js";
 import { netFeatures, RxCommand } from "../../src/virtio/index.js";
 import { after, before, test } from "./limited-test.js";
 import { type QemuNetCase, StreamPeer, until, whyNoQemu, withQemuNet } from "./net-qemu.js";
@@ -52,12 +53,19 @@ const cases: readonly (Omit<QemuNetCase, "netdev"> & { name: string; kind: strin
   { name: "modern, one buffer a packet", device: "mrg_rxbuf=off", kind: "pci-modern" },
   { name: "modern, small mergeable buffers", driver: { bufferSize: 128 }, kind: "pci-modern" },
   { name: "modern, packed", device: "packed=on", kind: "pci-modern" },
+  {
+    name: "modern, packed, INTx, direct, flags, one buffer a packet",
+    device: "packed=on,event_idx=off,indirect_desc=off,mrg_rxbuf=off",
+    prefer: "intx",
+    kind: "pci-modern",
+  },
 ];
 
 for (const { name, kind, ...how } of cases) {
   test(`QEMU ${name}: frames of all lengths go both ways unchanged, the ring goes round`, options, async () => {
     await withStream(how, async ({ peer, driver, machine }) => {
       assert.equal(driver.link.transport.kind, kind);
+      assert.equal(driver.link.has(ringFeatures.RING_PACKED), name.includes("packed"));
       assert.equal(formatMac(driver.mac), "52:54:00:aa:bb:cc");
       assert.ok(driver.isLinkUp);
       await until(machine, () => peer.isConnected, "the stream's connection");
