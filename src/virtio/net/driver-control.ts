@@ -15,6 +15,7 @@ interface Command {
   readonly reject: (error: Error) => void;
 }
 
+/** The control queue of one session. */
 export class NetControlQueue {
   readonly #link: DriverLink;
   readonly #queue: QueueDriver<Command>;

@@ -26,6 +26,7 @@ const longRoom = maxPacketLength;
 /** Buffers of that size that a queue gets. */
 const longBuffers = 32;
 
+/** Link, queues and information of one session; a new one is made by every restore. */
 export class NetSession {
   readonly link: DriverLink;
   readonly info: NetInfo;
