@@ -9,10 +9,10 @@ import type { DeviceType } from "../src/transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../src/virtio/index.js";
 import { bootLinux, linuxFiles, makePc, whyNoV86Linux } from "../tests/peers/v86-guest.js";
 
-const requests = 8000;
-const warmUp = 4000;
+const requests = 4000;
+const warmUp = 2000;
 const classCode = 0x01_0000;
-const samplingMicroseconds = 200;
+const samplingMicroseconds = 500;
 /** Whose time it is, by the file that a function is in. */
 const owners = ["our devices", "bridge to v86", "v86", "nobody (idle)", "others (Node, collector)"] as const;
 
