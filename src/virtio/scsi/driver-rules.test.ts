@@ -28,7 +28,7 @@ function plug(options: LoopbackOptions, change: (view: DataView) => void) {
   return { ...plugged, notified };
 }
 
-test("R-1306: a unit has cmd_per_lun commands at most, other units go on, and nothing is lost", async () => {
+test("R-1306: a unit has cmd_per_lun commands at most, other units go on, and nothing is lost", async (context) => {
   for (const commandsPerUnit of [1, 3]) {
     const units = [memoryDisk(0, 0), memoryDisk(0, 1)];
     const faults: FaultHook = { command: () => ({ kind: "delay", milliseconds: 2 }) };
@@ -44,9 +44,9 @@ test("R-1306: a unit has cmd_per_lun commands at most, other units go on, and no
     const watch = setInterval(() => {
       for (const lun of [0, 1]) most[lun] = Math.max(most[lun], has(unitAddress(0, lun)));
     }, 1);
+    context.after(() => clearInterval(watch));
     assert.deepEqual([has(unit), has(unitAddress(0, 1))], [commandsPerUnit, commandsPerUnit], "at once, both units");
     await Promise.all(commands);
-    clearInterval(watch);
     assert.ok(most[0] <= commandsPerUnit && most[1] <= commandsPerUnit, `${most}`);
     for (let index = 0; index < 24; index++) {
       const dataIn = new Uint8Array(512);
