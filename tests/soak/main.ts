@@ -1,8 +1,9 @@
 /**
  * `npm run soak -- [--seconds N] [--rounds N] [--seed N] [--from N] [name…]`: runs the soaks at length, each for
- * `--seconds` (default 20). Prints the seed and, when one fails, the command that repeats the failing round; exit
+ * `--seconds` (default 20), as many at once as there are processors. Prints the seed and, when one fails, the command that repeats the failing round; exit
  * status 1 then, 2 for a wrong call.
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { soaks } from "./all.js";
@@ -84,10 +85,18 @@ const options: WorkerInput["options"] = {
   ...(seconds === undefined ? {} : { seconds }),
 };
 let failures = 0;
-for (const soak of soaks) {
-  if (positionals.length > 0 && !positionals.includes(soak.name)) continue;
-  const { good, text } = await runInThread(soak.name, options);
-  process.stdout.write(`${text}\n`);
-  if (!good) failures++;
+const chosen = soaks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+
+/** Runs soaks one after the other, as long as there are any. */
+async function runAll(waiting: (typeof chosen)[number][]): Promise<void> {
+  for (let soak = waiting.shift(); soak !== undefined; soak = waiting.shift()) {
+    const { good, text } = await runInThread(soak.name, options);
+    process.stdout.write(`${text}\n`);
+    if (!good) failures++;
+  }
 }
+
+const together = chosen.filter(({ runsAlone }) => runsAlone !== true);
+await Promise.all(Array.from({ length: availableParallelism() }, () => runAll(together)));
+await runAll(chosen.filter(({ runsAlone }) => runsAlone === true));
 process.exitCode = failures > 0 ? 1 : 0;

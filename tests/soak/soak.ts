@@ -16,6 +16,8 @@ export interface Soak {
   readonly name: string;
   /** One line for people. */
   readonly title: string;
+  /** It counts what the whole process has open, so no other may run beside it. */
+  readonly runsAlone?: boolean;
   /** Rounds of the short version in the quick tier. */
   readonly quickRounds: number;
   /** Makes what all rounds share, and gives the round. A round throws when something is wrong. */

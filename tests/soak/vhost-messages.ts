@@ -324,6 +324,7 @@ function drain(fe: RawFrontEnd): void {
 
 export const vhostMessages: Soak = {
   name: "vhost-messages",
+  runsAlone: true,
   title: "random and nearly right vhost-user messages and rings, to a block device",
   quickRounds: 13 * roundsPerCheck,
   start() {
