@@ -52,6 +52,8 @@ export interface QueueDeviceOptions extends QueueOptions {
 
 /** Bytes of a chain at most: 2^32 may be in it (virtio 1.2 §2.7.5.2), but a used length could not say so many. */
 const maxChainBytes = 0xffff_ffff;
+/** Pieces of up to so many bytes, as many as a ring has descriptors, are no chain of 2^32. */
+const alwaysFits = 0x1_ffff;
 
 /**
  * The pieces of a chain that a driver wants to add: first those that the device reads, then those it writes. Kept and
@@ -66,10 +68,11 @@ export class ChainPieces {
   count = 0;
   /** Of these, how many the device reads. */
   readableCount = 0;
-  private _bytes = 0;
+  /** Bytes of a piece up to which nothing has to be added up: 0 once there was a longer one. */
+  private _fits = alwaysFits;
 
   clear(): void {
-    this._bytes = 0;
+    this._fits = alwaysFits;
     this.count = 0;
     this.readableCount = 0;
   }
@@ -87,12 +90,17 @@ export class ChainPieces {
   }
 
   #store(address: number, length: number): void {
-    const bytes = this._bytes + length;
-    if (bytes > maxChainBytes) throw new RangeError(`a chain of ${bytes} bytes, ${maxChainBytes} are the most`);
-    this._bytes = bytes;
+    if (length > this._fits) this.#checkRoom(length);
     this.addresses[this.count] = address;
     this.lengths[this.count] = length;
     this.count++;
+  }
+
+  #checkRoom(length: number): void {
+    let bytes = length;
+    for (let piece = 0; piece < this.count; piece++) bytes += this.lengths[piece];
+    if (bytes > maxChainBytes) throw new RangeError(`a chain of ${bytes} bytes, ${maxChainBytes} are the most`);
+    this._fits = 0;
   }
 }
 

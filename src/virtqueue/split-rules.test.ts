@@ -184,4 +184,8 @@ test("R-507, A-07: a driver's chain holds 2^32 - 1 bytes, not one more", () => {
   pieces.clear();
   pieces.addReadable(0, 0xffff_ffff);
   assert.throws(() => pieces.addReadable(0, 1), RangeError);
+  pieces.clear();
+  for (let piece = 0; piece < 100; piece++) pieces.addReadable(0, 4096);
+  pieces.addReadable(0, 0xffff_ffff - 100 * 4096);
+  assert.throws(() => pieces.addWritable(0, 1), RangeError);
 });
