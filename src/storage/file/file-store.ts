@@ -62,7 +62,11 @@ export class FileStore implements Store {
   read(position: number, target: Scatter, length: number): Answer {
     checkRange(this.byteLength, position, length, target);
     if (this.#mapped?.read(position, target, length)) return undefined;
-    if (this.#lanes?.takes(target, length)) return this.#lanes.read(position, target, length);
+    if (this.#lanes?.takes(target, length)) {
+      const answer = this.#lanes.read(position, target, length);
+      this.#mapped?.learn(position, answer === undefined);
+      return answer;
+    }
     if (isFragmented(target, length)) {
       this.#bounce ??= new PageViews(new Uint8Array(bounceSize));
       for (let done = 0; done < length; ) {

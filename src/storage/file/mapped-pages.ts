@@ -15,6 +15,8 @@ import { hasAddresses } from "./io-vectors.js";
 
 /** Bytes whose residency is known together. */
 const chunkSize = 2 << 20;
+/** Reads in a row that the page cache had before a chunk is looked at: looking costs as much as several of them. */
+const worthLook = 8;
 /** How long it is believed, in milliseconds. */
 const interval = 250;
 /** Above this a system call copies as fast or faster (measured: even between 32 and 64 KiB). */
@@ -30,6 +32,8 @@ export class MappedPages {
   /** When a chunk was looked at last; 0 for never. */
   readonly #seen: Float64Array;
   readonly #isResident: Uint8Array;
+  /** Reads of a chunk in a row that went by system calls and did not wait. */
+  readonly #hits: Uint8Array;
   #sizeSeen = 0;
   #isOpen = true;
 
@@ -41,6 +45,7 @@ export class MappedPages {
     const chunks = Math.ceil(mapping.size / chunkSize);
     this.#seen = new Float64Array(chunks);
     this.#isResident = new Uint8Array(chunks);
+    this.#hits = new Uint8Array(chunks);
   }
 
   /**
@@ -77,6 +82,12 @@ export class MappedPages {
     return this.#isIntact();
   }
 
+  /** Told of a read that went by system calls: whether the page cache had all of it. */
+  learn(position: number, isHit: boolean): void {
+    const chunk = Math.floor(position / chunkSize);
+    this.#hits[chunk] = isHit ? Math.min(worthLook, this.#hits[chunk] + 1) : 0;
+  }
+
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -95,7 +106,10 @@ export class MappedPages {
     const now = performance.now();
     const last = Math.floor((position + length - 1) / chunkSize);
     for (let chunk = Math.floor(position / chunkSize); chunk <= last; chunk++) {
-      if (now - this.#seen[chunk] > interval || this.#seen[chunk] === 0) this.#look(chunk, now);
+      if (now - this.#seen[chunk] > interval || this.#seen[chunk] === 0) {
+        if (this.#isResident[chunk] === 0 && this.#hits[chunk] < worthLook) return false;
+        this.#look(chunk, now);
+      }
       if (this.#isResident[chunk] === 0) return false;
     }
     return this.#isOpen;
