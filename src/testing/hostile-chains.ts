@@ -47,7 +47,28 @@ export interface HostileEntry {
   next: number;
 }
 
-const { Write } = DescriptorFlag;
+/** Ways of being wrong that rings of every format have. Some are allowed after all, and a device must take them. */
+export const chainTricks = [
+  "empty-descriptor",
+  "address-in-gap",
+  "past-region-end",
+  "address-64-bit",
+  "readable-last",
+  "huge",
+  "indirect-unasked",
+  "indirect-nested",
+  "indirect-with-next",
+  "indirect-odd-length",
+  "indirect-empty",
+  "indirect-outside",
+  "indirect-long",
+  "indirect-writable",
+  "random-flags",
+  "random-descriptor",
+  "over-the-rings",
+] as const;
+
+const { Next, Write, Indirect } = DescriptorFlag;
 
 /** Makes and spoils the entries of chains. */
 export class HostileChains {
@@ -99,6 +120,34 @@ export class HostileChains {
       if (flags === Write) entries.push(...pieces);
       else entries.splice(random.chance(0.5) ? 0 : 1, 0, ...pieces);
     }
+  }
+
+  /** Spoils what the entries say of themselves. */
+  mislabel(entries: readonly HostileEntry[], trick: string | undefined): void {
+    const random = this.#random;
+    const entry = entries[random.below(entries.length)];
+    if (trick === "indirect-nested") entry.flags |= Indirect;
+    if (trick === "indirect-unasked") entries[0].flags |= Indirect;
+    if (trick === "random-flags") entry.flags = random.below(0x10000);
+    if (trick !== "random-descriptor") return;
+    entry.address = random.below(2 ** 32);
+    entry.high = random.below(2 ** random.below(33));
+    entry.length = random.below(2 ** 32);
+    entry.flags = random.below(8);
+    entry.next = random.below(0x10000);
+  }
+
+  /** The descriptor of a table of `count` entries. */
+  tableEntry(address: number, count: number, trick: string | undefined): HostileEntry {
+    const random = this.#random;
+    const length = count * descriptorSize;
+    const outer: HostileEntry = { address, length, flags: Indirect, next: random.below(4) };
+    if (trick === "indirect-with-next") outer.flags |= Next;
+    if (trick === "indirect-writable") outer.flags |= Write;
+    if (trick === "indirect-odd-length") outer.length += 1 + random.below(15);
+    if (trick === "indirect-empty") outer.length = 0;
+    if (trick === "indirect-outside") this.misplace(outer);
+    return outer;
   }
 
   /** Moves a buffer to where no memory is. */

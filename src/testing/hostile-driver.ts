@@ -5,6 +5,7 @@
 import type { GuestMemory } from "../memory/index.js";
 import { availableRingSize, DescriptorFlag, descriptorSize, indexAdd, usedRingSize } from "../virtqueue/index.js";
 import {
+  chainTricks,
   HostileChains,
   type HostileDriverOptions,
   type HostileEntry,
@@ -15,26 +16,10 @@ import type { SeededRandom } from "./seeded-random.js";
 
 /** One way of being wrong. Some are allowed after all, and a device must take them. */
 export const hostileTricks = [
+  ...chainTricks,
   "next-past-table",
   "loop-to-start",
   "loop-to-itself",
-  "empty-descriptor",
-  "address-in-gap",
-  "past-region-end",
-  "address-64-bit",
-  "readable-last",
-  "huge",
-  "indirect-unasked",
-  "indirect-nested",
-  "indirect-with-next",
-  "indirect-odd-length",
-  "indirect-empty",
-  "indirect-outside",
-  "indirect-long",
-  "indirect-writable",
-  "random-flags",
-  "random-descriptor",
-  "over-the-rings",
   "head-past-table",
   "head-again",
   "index-jump",
@@ -44,7 +29,7 @@ export const hostileTricks = [
 /** The name of a trick. */
 export type HostileTrick = (typeof hostileTricks)[number];
 
-const { Next, Write, Indirect } = DescriptorFlag;
+const { Next } = DescriptorFlag;
 
 export class HostileDriver implements HostileRingDriver {
   readonly #memory: GuestMemory;
@@ -140,17 +125,7 @@ export class HostileDriver implements HostileRingDriver {
     this.#link(entries, places, count, trick);
     const table = this.#chains.take(count * descriptorSize, 16);
     for (const [index, entry] of entries.entries()) this.#write(table + places[index] * descriptorSize, entry);
-    const outer: HostileEntry = {
-      address: table,
-      length: count * descriptorSize,
-      flags: Indirect,
-      next: random.below(4),
-    };
-    if (trick === "indirect-with-next") outer.flags |= Next;
-    if (trick === "indirect-writable") outer.flags |= Write;
-    if (trick === "indirect-odd-length") outer.length += 1 + random.below(15);
-    if (trick === "indirect-empty") outer.length = 0;
-    if (trick === "indirect-outside") this.#chains.misplace(outer);
+    const outer = this.#chains.tableEntry(table, count, trick);
     this.#write(this.#options.addresses.descriptors + head * descriptorSize, outer);
     return head;
   }
@@ -163,23 +138,14 @@ export class HostileDriver implements HostileRingDriver {
       if (!isLast) entry.flags |= Next;
     }
     const last = entries[entries.length - 1];
-    const any = entries[this.#random.below(entries.length)];
     if (trick === "next-past-table") {
+      const any = entries[this.#random.below(entries.length)];
       any.flags |= Next;
       any.next = Math.min(0xffff, limit + this.#random.below(4));
     } else if (trick === "loop-to-start" || trick === "loop-to-itself") {
       last.flags |= Next;
       last.next = trick === "loop-to-start" ? places[0] : places[entries.length - 1];
-    } else if (trick === "indirect-nested") any.flags |= Indirect;
-    else if (trick === "indirect-unasked") entries[0].flags |= Indirect;
-    else if (trick === "random-flags") any.flags = this.#random.below(0x10000);
-    else if (trick === "random-descriptor") {
-      any.address = this.#random.below(2 ** 32);
-      any.high = this.#random.below(2 ** this.#random.below(33));
-      any.length = this.#random.below(2 ** 32);
-      any.flags = this.#random.below(8);
-      any.next = this.#random.below(0x10000);
-    }
+    } else this.#chains.mislabel(entries, trick);
   }
 
   #write(at: number, entry: HostileEntry): void {

@@ -2,6 +2,7 @@
 import type { GuestMemory } from "../memory/index.js";
 import { DescriptorFlag, descriptorSize, PackedFlag, wrapBit } from "../virtqueue/index.js";
 import {
+  chainTricks,
   HostileChains,
   type HostileDriverOptions,
   type HostileEntry,
@@ -12,24 +13,8 @@ import type { SeededRandom } from "./seeded-random.js";
 
 /** One way of being wrong. Some are allowed after all, and a device must take them. */
 export const hostilePackedTricks = [
-  "empty-descriptor",
-  "address-in-gap",
-  "past-region-end",
-  "address-64-bit",
-  "readable-last",
-  "huge",
-  "indirect-unasked",
-  "indirect-nested",
-  "indirect-with-next",
-  "indirect-odd-length",
-  "indirect-empty",
-  "indirect-outside",
-  "indirect-long",
-  "indirect-writable",
-  "random-flags",
-  "random-descriptor",
+  ...chainTricks,
   "random-id",
-  "over-the-rings",
   "id-again",
   "next-on-last",
   "all-next",
@@ -40,7 +25,7 @@ export const hostilePackedTricks = [
 /** The name of a trick. */
 export type HostilePackedTrick = (typeof hostilePackedTricks)[number];
 
-const { Next, Write, Indirect } = DescriptorFlag;
+const { Next, Write } = DescriptorFlag;
 const { Available, Used } = PackedFlag;
 
 export class HostilePackedDriver implements HostileRingDriver {
@@ -100,20 +85,12 @@ export class HostilePackedDriver implements HostileRingDriver {
     const random = this.#random;
     const entries = this.#chains.entriesOf(content);
     if (trick !== undefined) this.#chains.spoil(entries, trick);
-    const any = entries[random.below(entries.length)];
-    if (trick === "random-flags") any.flags = random.below(0x10000);
-    else if (trick === "random-descriptor") {
-      any.address = random.below(2 ** 32);
-      any.high = random.below(2 ** random.below(33));
-      any.length = random.below(2 ** 32);
-      any.flags = random.below(8);
-    } else if (trick === "indirect-nested") any.flags |= Indirect;
-    else if (trick === "indirect-unasked") entries[0].flags |= Indirect;
+    this.#chains.mislabel(entries, trick);
     const wantsTable = trick?.startsWith("indirect") === true || (this.#options.indirect && random.chance(0.5));
     const chain = wantsTable ? [this.#table(entries, trick)] : entries;
     for (const [index, entry] of chain.entries()) if (index < chain.length - 1) entry.flags |= Next;
     const last = chain[chain.length - 1];
-    if (trick === "next-on-last" || trick === "indirect-with-next") last.flags |= Next;
+    if (trick === "next-on-last") last.flags |= Next;
     return chain;
   }
 
@@ -127,12 +104,7 @@ export class HostilePackedDriver implements HostileRingDriver {
       const noise = random.chance(0.3) ? random.below(0x10000) & ~Write : 0;
       this.#write(table + index * descriptorSize, entry, entry.flags | noise, random.below(0x10000));
     }
-    const outer: HostileEntry = { address: table, length: all.length * descriptorSize, flags: Indirect, next: 0 };
-    if (trick === "indirect-writable") outer.flags |= Write;
-    if (trick === "indirect-odd-length") outer.length += 1 + random.below(15);
-    if (trick === "indirect-empty") outer.length = 0;
-    if (trick === "indirect-outside") this.#chains.misplace(outer);
-    return outer;
+    return this.#chains.tableEntry(table, all.length, trick);
   }
 
   /** Puts a chain into the ring, its first descriptor last. */
