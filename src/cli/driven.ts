@@ -2,6 +2,7 @@
 import type { Observer } from "../observe/index.js";
 import type { BlockReader } from "../partition/index.js";
 import type { InterruptMode, InterruptPreference } from "../transport/index.js";
+import type { FunctionFacts } from "./function-facts.js";
 import type { PlacedImage } from "./image-argument.js";
 import type { RegisterChoice } from "./platform.js";
 
@@ -46,6 +47,11 @@ export interface DrivenAdapter {
   /** Negotiated features by name; of an A4091, what its driver makes use of. */
   readonly features: readonly string[];
   readonly units: readonly DrivenUnit[];
+}
+
+/** A virtio function that is no storage adapter. */
+export interface DrivenFunction extends Omit<DrivenAdapter, "units"> {
+  readonly facts: FunctionFacts;
 }
 
 /** An entry of a directory, or a file. */

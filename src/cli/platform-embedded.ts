@@ -5,6 +5,7 @@ import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
 import { type DeviceType, featureSet, ringFeatures } from "../transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
+import { functionDevices } from "./extra-functions.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
 import {
@@ -47,6 +48,13 @@ export async function startEmbedded(options: PlatformOptions): Promise<PlatformM
         });
       }
     }
+    for (const { kind, device, classCode } of functionDevices(options.functions ?? [], ramEnd(machine))) {
+      if (inWindows) machine.plugMmio(device, { version: registers === "legacy" ? 1 : 2, ...rings });
+      else {
+        const flavour = kind === "rpmsg" ? "modern" : adapterFlavour(board, registers);
+        machine.plugVirtio(device, { classCode, flavour, ...rings });
+      }
+    }
     const close = async () => {
       await machine.close();
       await closeDevices();
@@ -56,6 +64,11 @@ export async function startEmbedded(options: PlatformOptions): Promise<PlatformM
     await closeDevices();
     throw error;
   }
+}
+
+/** The first address behind the memory. */
+function ramEnd({ memory }: EmbeddedMachine): number {
+  return Math.max(...memory.regions.map(({ base, size }) => base + size));
 }
 
 /** A machine whose disks are on an A4091's SCSI bus. */

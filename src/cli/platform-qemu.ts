@@ -1,6 +1,7 @@
 /** The QEMU platform: QEMU's own adapters and disks over the images, or over scratch layers of them. */
 import { type QemuAdapter, type QemuDisk, startQemuMachine } from "../platform/qemu/index.js";
 import { asUsageError, UsageError } from "./errors.js";
+import { qemuFunctions } from "./extra-functions.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
 import {
@@ -23,34 +24,39 @@ export async function startQemu(options: PlatformOptions): Promise<PlatformMachi
       `${tooLarge.path}: QEMU's disks have blocks of up to ${largestBlock} bytes, not ${tooLarge.blockSize}`,
     );
   }
-  const adapters = qemuAdapters(options, goesIntoWindows(options));
+  const inWindows = goesIntoWindows(options);
+  const storage = qemuAdapters(options, inWindows);
+  const functions = qemuFunctions(options.functions ?? [], storage.length, (index) => {
+    const { mode, place } = placeOf(options, inWindows, index);
+    return { mode, properties: { ...place, ...(options.packed === true ? { packed: true } : {}) } };
+  });
+  const { extraArguments } = functions;
+  const adapters = [...storage, ...functions.adapters];
   // QEMU looks at images in its own way; ours tells what is wrong in our words, and looks for other formats.
   for (const image of images) await openPlacedImage(image, options).close();
   try {
-    const machine = await startQemuMachine({ board, ramSize: options.ram, qemuPath: options.qemuPath, adapters });
-    return { machine, command: machine.commandLine.map(shellWord).join(" "), close: () => machine.close() };
+    const { ram: ramSize, qemuPath } = options;
+    const machine = await startQemuMachine({ board, ramSize, qemuPath, adapters, extraArguments });
+    const command = machine.commandLine.map(shellWord).join(" ");
+    return { machine, command, isStopped: true, close: () => machine.close() };
   } catch (error) {
     throw error instanceof RangeError ? asUsageError(error) : error;
   }
 }
 
 function qemuAdapters(options: PlatformOptions, inWindows: boolean): QemuAdapter[] {
-  const { board, device, images, registers } = options;
-  const place = board.adapters;
+  const { board, device, images } = options;
   const vectors = inWindows ? 0 : adapterVectors(board, device);
-  const version = registers === "legacy" ? "legacy" : "modern";
   const packed = options.packed === true ? { packed: true } : {};
-  const adapter = (index: number, properties: Record<string, number>, disks: readonly QemuDisk[]): QemuAdapter => ({
-    kind: `virtio-${device}`,
-    mode: inWindows ? version : adapterFlavour(board, registers),
-    properties: {
-      ...(place === undefined ? {} : { bus: place.qemuBus, addr: place.slots[index].toString(16) }),
-      ...properties,
-      ...packed,
-      ...(vectors > 0 ? { vectors } : {}),
-    },
-    disks,
-  });
+  const adapter = (index: number, properties: Record<string, number>, disks: readonly QemuDisk[]): QemuAdapter => {
+    const { mode, place } = placeOf(options, inWindows, index);
+    return {
+      kind: `virtio-${device}`,
+      mode,
+      properties: { ...place, ...properties, ...packed, ...(vectors > 0 ? { vectors } : {}) },
+      disks,
+    };
+  };
   const disk = (image: PlacedImage): QemuDisk => ({
     image: image.path,
     ...(image.cd === true ? { kind: "cd" } : { blockSize: image.blockSize }),
@@ -60,6 +66,16 @@ function qemuAdapters(options: PlatformOptions, inWindows: boolean): QemuAdapter
   if (device === "blk") return images.map((image, index) => adapter(index, { "num-queues": 1 }, [disk(image)]));
   const disks = images.map((image) => ({ ...disk(image), target: image.target, lun: image.lun }));
   return [adapter(0, { num_queues: 1 }, disks)];
+}
+
+/** Where an adapter is, and which registers it has. @param index among all adapters of the machine. */
+function placeOf({ board, registers }: PlatformOptions, inWindows: boolean, index: number) {
+  const version: QemuAdapter["mode"] = registers === "legacy" ? "legacy" : "modern";
+  const { adapters } = board;
+  return {
+    mode: inWindows ? version : adapterFlavour(board, registers),
+    place: adapters === undefined ? {} : { bus: adapters.qemuBus, addr: adapters.slots[index].toString(16) },
+  };
 }
 
 /** A word that a shell takes as it is, in quotes where it must be. */

@@ -3,6 +3,7 @@ import type { Board, Machine } from "../machine/index.js";
 import type { Observer } from "../observe/index.js";
 import type { DeviceKind } from "./driven.js";
 import { UsageError } from "./errors.js";
+import type { FunctionKind } from "./extra-functions.js";
 import type { PlacedImage } from "./image-argument.js";
 
 /** The machine of a call that names none. */
@@ -61,6 +62,8 @@ export interface PlatformOptions {
   /** What the images are behind: one virtio-scsi adapter, or a virtio-blk adapter each. */
   readonly device: DeviceKind;
   readonly images: readonly PlacedImage[];
+  /** Functions besides the adapters of the images, behind them. */
+  readonly functions?: readonly FunctionKind[] | undefined;
   /** Put adapters into virtio-mmio windows; otherwise only where the board has no other place for them. */
   readonly inWindows: boolean;
   /** Serve drivers that do not take VERSION_1 although the device is modern. */
@@ -83,6 +86,8 @@ export interface PlatformMachine {
   readonly machine: Machine;
   /** The QEMU command that was started, for a shell. */
   readonly command?: string;
+  /** The machine's processor does not run, which some devices wait for. */
+  readonly isStopped?: boolean;
   /** Bytes of random places that a verification looks at, where the usual number takes too long. */
   readonly randomBytes?: number;
   close(): Promise<void>;
@@ -126,11 +131,16 @@ export function adapterVectors(board: Board, device: DeviceKind): number {
 
 /** Whether adapters go into virtio-mmio windows. @throws UsageError when there are not as many places as adapters */
 export function goesIntoWindows(options: PlatformOptions): boolean {
-  const { board, device, images } = options;
+  const { board, device, images, functions = [] } = options;
   const inWindows = options.inWindows || board.adapters === undefined;
   const places = inWindows ? (board.mmio?.windows.length ?? 0) : (board.adapters?.slots.length ?? 0);
   const adapters = device === "blk" ? images.length : 1;
-  if (adapters <= places) return inWindows;
+  if (adapters + functions.length <= places) return inWindows;
+  if (functions.length > 0) {
+    throw new UsageError(
+      `${board.name} has ${places} place${places === 1 ? "" : "s"} for adapters, and ${adapters} are for images: --with may name ${Math.max(0, places - adapters)}, not ${functions.length}`,
+    );
+  }
   throw new UsageError(
     `${board.name} has room for ${places} virtio-blk adapters, and ${adapters} images were given: leave some out, or say --device scsi`,
   );

@@ -4,6 +4,7 @@ import { boards, zorroBoards } from "../machine/index.js";
 import { amixBoardNames, chipsetGates } from "./amix-options.js";
 import { attachActions, benchOps } from "./attach-options.js";
 import { addBootCommand } from "./boot-command.js";
+import { functionKinds, parseFunctionKinds } from "./extra-functions.js";
 import { faces, profileNames } from "./faces.js";
 import type { Interruption } from "./interruption.js";
 import {
@@ -45,6 +46,7 @@ Examples:
   ringside run --machine a4000 disk.img        an A4091 on Zorro III
   ringside run --machine pc --device blk disk.img other.img
   ringside run disk.img debian.iso,cd
+  ringside run --with net,console,entropy,balloon disk.img
   ringside run --os xv6 fs.img --ls /
   ringside run --os storport --com1 messages.txt disk.img
   ringside run --os amix disk.img --ls c8d0s0:/
@@ -158,6 +160,12 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
       "put adapters into a virtio-mmio window: SIZE@BASE:IRQ[:ID], such as 4K@0x20000000:40; may be repeated",
       (window: string, windows: string[]) => [...windows, window],
       [] as string[],
+    )
+    .addOption(
+      new Option(
+        "--with <functions>",
+        `plug in other functions too: ${functionKinds.join(", ")}, separated by commas`,
+      ).argParser(parseFunctionKinds),
     )
     .addOption(new Option("--os <face>", "work through an operating system's driver").choices(Object.keys(faces)))
     .addOption(new Option("--profile <name>", "as the face was, or as it should be (default)").choices(profileNames))

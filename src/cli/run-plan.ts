@@ -5,6 +5,7 @@ import type { ChipsetGate } from "../os/index.js";
 import { type InterruptPreference, type MmioWindow, parseMmioWindows } from "../transport/index.js";
 import type { DeviceKind } from "./driven.js";
 import { asUsageError, UsageError } from "./errors.js";
+import type { FunctionKind } from "./extra-functions.js";
 import { type Face, faces, type ProfileName } from "./faces.js";
 import { checkPlatform, hasA4091, type RegisterChoice, usualMachineOf } from "./platform.js";
 
@@ -16,6 +17,8 @@ export interface RunOptions {
   readonly profile?: ProfileName;
   readonly device?: DeviceKind;
   readonly virtioMmio: readonly string[];
+  /** Virtio functions besides the adapters of the images. */
+  readonly with?: readonly FunctionKind[];
   readonly debugLevel?: number;
   readonly com1?: string;
   readonly ls?: string;
@@ -71,6 +74,7 @@ export function planOf(options: RunOptions, images: number): Plan {
   if (cat !== undefined && options.json) throw new UsageError("--cat prints the file as it is: leave out --json");
   const own = boardNamed(options.machine ?? face?.machine ?? usualMachineOf(options.platform));
   checkPlatform(own, options);
+  checkFunctions(own, options);
   const windows = windowsOf(options.virtioMmio);
   if (windows.length > 0 && options.platform !== "embedded") {
     throw new UsageError("other machines have the windows that they have: --virtio-mmio goes with --platform embedded");
@@ -83,6 +87,15 @@ export function planOf(options: RunOptions, images: number): Plan {
   checkFace(os ?? "", face, board, images, options);
   if (inWindows && face.bus === "pci") throw new UsageError(`--os ${os} drives PCI adapters: leave out --virtio-mmio`);
   return { board, device, inWindows, face, profile: profile ?? "extended" };
+}
+
+function checkFunctions(board: Board, { with: functions = [], os, registers }: RunOptions): void {
+  if (functions.length === 0) return;
+  if (os !== undefined) throw new UsageError(`--os ${os} drives disks only: leave out --with`);
+  if (hasA4091(board)) throw new UsageError(`${board.name} has an A4091, no virtio device: leave out --with`);
+  if (functions.includes("rpmsg") && registers === "legacy") {
+    throw new UsageError("rpmsg has modern registers only: leave it out of --with, or leave out --registers");
+  }
 }
 
 function checkFace(name: string, face: Face, board: Board, images: number, options: RunOptions): void {

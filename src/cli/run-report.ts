@@ -1,5 +1,6 @@
 /** What `ringside run` found: the object that `--json` prints. Programs rely on these names. */
 import type { AdapterInterrupts, FileEntry } from "./driven.js";
+import type { FunctionFacts } from "./function-facts.js";
 
 export interface RunReport {
   readonly machine: string;
@@ -26,7 +27,7 @@ export interface FileReport {
 
 /** One adapter in the output of `run --json`. */
 export interface AdapterReport {
-  /** `virtio-scsi`, `virtio-blk`, `a4091` */
+  /** `virtio-scsi`, `virtio-blk`, `a4091`; those without units are last: `virtio-net` …, and `virtio-18` for another type */
   readonly kind: string;
   /** `pci-modern`, `pci-legacy`, `mmio`, `zorro` */
   readonly transport: string;
@@ -35,8 +36,10 @@ export interface AdapterReport {
   readonly interrupts: AdapterInterrupts;
   /** Negotiated features by name. */
   readonly features: readonly string[];
-  /** In the order of the command line. */
+  /** In the order of the command line; none of an adapter that is not for storage. */
   readonly units: readonly UnitReport[];
+  /** What there is to tell of an adapter that is not for storage. */
+  readonly facts?: FunctionFacts;
 }
 
 /** One unit in the output of `run --json`. */

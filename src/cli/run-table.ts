@@ -1,4 +1,5 @@
 /** The report of `ringside run` for people. */
+import { formatFacts } from "./function-facts.js";
 import type { AdapterReport, PartitionReport, RunReport, UnitReport } from "./run-report.js";
 import { type Column, formatRate, formatSize, formatTable, printable } from "./table.js";
 
@@ -42,6 +43,7 @@ function formatAdapter(adapter: AdapterReport): string[] {
   return [
     `Adapter   ${adapter.kind} at ${adapter.place}, ${adapter.transport}, ${interrupts[adapter.interrupts]}`,
     ...(adapter.features.length === 0 ? [] : [`Features  ${adapter.features.join(" ")}`]),
+    ...(adapter.facts === undefined ? [] : [`Facts     ${printable(formatFacts(adapter.facts))}`]),
   ];
 }
 

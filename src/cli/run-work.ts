@@ -1,7 +1,7 @@
 /** The work of `ringside run` once the drivers are up: partitions, hashes, verification; and the report of it. */
 import { randomInt } from "node:crypto";
 import { readPartitions } from "../partition/index.js";
-import type { DrivenSession, DrivenUnit } from "./driven.js";
+import type { DrivenFunction, DrivenSession, DrivenUnit } from "./driven.js";
 import { hashUnit } from "./hash-unit.js";
 import type { PlacedImage } from "./image-argument.js";
 import { ImageBytes } from "./image-bytes.js";
@@ -18,6 +18,8 @@ export interface RunParts {
   readonly isSample: boolean;
   readonly options: RunOptions;
   readonly session: DrivenSession;
+  /** What else the machine has. */
+  readonly functions: readonly DrivenFunction[];
   readonly platform: PlatformMachine;
   readonly pace: Pace;
 }
@@ -33,7 +35,7 @@ export class RunWork {
   }
 
   async carryOut(): Promise<RunReport> {
-    const { plan, options, session, platform, pace } = this.#parts;
+    const { plan, options, session, functions, platform, pace } = this.#parts;
     await pace.begin(this.#totalBytes(), options.trace !== undefined);
     const adapters: AdapterReport[] = [];
     let listing: FileReport | undefined;
@@ -46,6 +48,7 @@ export class RunWork {
         for (const unit of units) reports.push(await this.#unit(unit));
         adapters.push({ ...adapter, units: reports });
       }
+      adapters.push(...functions.map(({ facts, ...adapter }) => ({ ...adapter, units: [], facts })));
     } finally {
       pace.end();
     }

@@ -1,6 +1,7 @@
 /** `ringside run`: brings a machine up, finds what is behind its adapters, verifies it and tells. */
 import { join } from "node:path";
 import type { DrivenSession, DriveOptions } from "./driven.js";
+import { driveFunctions } from "./driven-functions.js";
 import type { Face, ProfileName } from "./faces.js";
 import { type PlacedImage, parseImageArgument } from "./image-argument.js";
 import type { Interruption } from "./interruption.js";
@@ -59,6 +60,7 @@ async function runWith(
     ...{ board, device, inWindows, images, observer, tolerant },
     ...{ write: options.write, registers: options.registers, ram: options.ram, qemuPath: options.qemu },
     packed: options.packed,
+    functions: options.with,
     insistRaw: options.format === "raw",
   };
   const own = await face?.ownMachine?.();
@@ -74,6 +76,11 @@ async function runWith(
       // Where our device half is on the other end, it tells of commands itself.
       commands: options.platform === "embedded" ? undefined : observer,
     };
+    // Before the disks, so that their rates are theirs alone; a face is all the system that its machine has.
+    const functions =
+      face === undefined && !hasA4091(board)
+        ? await driveFunctions(platform.machine, { ...drive, isStopped: platform.isStopped })
+        : [];
     const session = await (face === undefined
       ? openSession(platform, plan, drive)
       : openFace(platform, face, profile, drive, options));
@@ -83,7 +90,7 @@ async function runWith(
       else if (options.ls !== undefined && !options.json) {
         const entries = await filesOf(session).list(options.ls);
         await writeOutput(formatListing(entries));
-      } else report = await new RunWork({ plan, isSample, options, session, platform, pace }).carryOut();
+      } else report = await new RunWork({ plan, isSample, options, session, functions, platform, pace }).carryOut();
     } finally {
       await session.close();
     }

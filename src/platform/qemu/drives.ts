@@ -43,9 +43,9 @@ export interface QemuDisk {
 /** Properties of a QEMU device by name. */
 export type QemuProperties = Readonly<Record<string, string | number | boolean>>;
 
-/** One adapter with its disks. A virtio-blk adapter is its disk: it has exactly one. */
+/** One adapter with its disks. A virtio-blk adapter is its disk: it has exactly one. Other functions have none. */
 export interface QemuAdapter {
-  readonly kind: "virtio-scsi" | "virtio-blk";
+  readonly kind: "virtio-scsi" | "virtio-blk" | "virtio-net" | "virtio-serial" | "virtio-rng" | "virtio-balloon";
   /**
    * Which interface the device has. Default: what an operating system of the board expects. Over MMIO legacy is version
    * 1 and modern version 2.

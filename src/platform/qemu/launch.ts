@@ -210,7 +210,7 @@ function qemuArguments(program: QemuProgram, options: LaunchOptions, folder: str
     if (adapter.kind === "virtio-blk" && adapter.disks.length !== 1) {
       throw new RangeError(`a virtio-blk adapter has one disk, not ${adapter.disks.length}`);
     }
-    if (adapter.kind === "virtio-scsi") args.push("-device", deviceOption(device));
+    if (adapter.kind !== "virtio-blk") args.push("-device", deviceOption(device));
     adapter.disks.forEach((disk, index) => {
       const { nodes, top } = driveNodes(disk, `${id}-disk${index}`, folder);
       for (const node of nodes) args.push("-blockdev", JSON.stringify(node));
