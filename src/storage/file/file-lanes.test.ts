@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, type TestContext, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createMemoryFile, IoUring, libcFunction, SharedMapping } from "../../linux/index.js";
 import { MemoryRegion, Scatter } from "../../memory/index.js";
 import { seededRandom } from "../../testing/index.js";
 import { StoreError } from "../store.js";
+import type { FileStore } from "./file-store.js";
 import { ImageError } from "./image-error.js";
 import { type OpenImageOptions, openImage } from "./open-image.js";
 
@@ -64,6 +65,13 @@ function randomPieces(random: ReturnType<typeof seededRandom>, most: number): [n
   return pieces;
 }
 
+/** Opens an image that is closed when the test ends in whatever way: an open one keeps the process from ending. */
+function opened(t: TestContext, path: string, options: OpenImageOptions): FileStore {
+  const store = openImage(path, options);
+  t.after(() => store.close());
+  return store;
+}
+
 function copyOfImage(name: string): string {
   const copy = join(folder, name);
   writeFileSync(copy, content, { flush: true });
@@ -82,8 +90,8 @@ for (const [name, options, skip] of lanes) {
   const grain = options.direct === true ? 512 : 1;
 
   describe(name, skip, () => {
-    test("reads from a cold and from a warm file give the file's bytes, one piece or many", async () => {
-      const store = openImage(path, { ...options, readOnly: true });
+    test("reads from a cold and from a warm file give the file's bytes, one piece or many", async (t) => {
+      const store = opened(t, path, { ...options, readOnly: true });
       const random = seededRandom(11);
       let slow = 0;
       for (let round = 0; round < 200; round++) {
@@ -102,10 +110,10 @@ for (const [name, options, skip] of lanes) {
       await store.close();
     });
 
-    test("writes to a cold and to a warm file change their bytes and no others", async () => {
+    test("writes to a cold and to a warm file change their bytes and no others", async (t) => {
       const copy = copyOfImage("written.img");
       const expected = content.slice();
-      const store = openImage(copy, options);
+      const store = opened(t, copy, options);
       const random = seededRandom(12);
       for (let round = 0; round < 150; round++) {
         if (round % 20 === 0) {
@@ -126,9 +134,9 @@ for (const [name, options, skip] of lanes) {
       assert.ok(Buffer.from(expected).equals(readFileSync(copy)));
     });
 
-    test("memory without a known address is used too, and more pieces than a system call takes", async () => {
+    test("memory without a known address is used too, and more pieces than a system call takes", async (t) => {
       const copy = copyOfImage("plain.img");
-      const store = openImage(copy, options);
+      const store = opened(t, copy, options);
       const bytes = new Uint8Array(4096);
       await store.read(8192, Scatter.of(bytes), 4096);
       assert.deepEqual(bytes, content.subarray(8192, 8192 + 4096));
@@ -140,8 +148,8 @@ for (const [name, options, skip] of lanes) {
       await store.close();
     });
 
-    test("many slow reads are under way at once, more than there are places", async () => {
-      const store = openImage(path, { ...options, readOnly: true });
+    test("many slow reads are under way at once, more than there are places", async (t) => {
+      const store = opened(t, path, { ...options, readOnly: true });
       forget();
       const reads = Array.from({ length: 700 }, (_, index) => {
         const position = (index * 10_007 * 512) % (size - 4096);
@@ -155,8 +163,8 @@ for (const [name, options, skip] of lanes) {
       await store.close();
     });
 
-    test("closing waits for what is under way", async () => {
-      const store = openImage(path, { ...options, readOnly: true });
+    test("closing waits for what is under way", async (t) => {
+      const store = opened(t, path, { ...options, readOnly: true });
       forget();
       const scatter = scatterOf([[0, 65536]]);
       const answer = store.read(1 << 20, scatter, 65536);
@@ -166,9 +174,9 @@ for (const [name, options, skip] of lanes) {
       assert.deepEqual(scatter.toBytes(), content.subarray(1 << 20, (1 << 20) + 65536));
     });
 
-    test("a file that became shorter is an error of the request that says where, not the end of the process", async () => {
+    test("a file that became shorter is an error of the request that says where, not the end of the process", async (t) => {
       const short = copyOfImage("short.img");
-      const store = openImage(short, { ...options, readOnly: true, lock: false });
+      const store = opened(t, short, { ...options, readOnly: true, lock: false });
       truncateSync(short, 513 * 1024);
       await assert.rejects(
         async () => store.read(512 * 1024, scatterOf([[0, 4096]]), 4096),
@@ -177,8 +185,8 @@ for (const [name, options, skip] of lanes) {
       await store.close();
     });
 
-    test("memory that is taken back while a read waits for its turn is not written to", async () => {
-      const store = openImage(path, { ...options, readOnly: true });
+    test("memory that is taken back while a read waits for its turn is not written to", async (t) => {
+      const store = opened(t, path, { ...options, readOnly: true });
       forget();
       const reads = Array.from({ length: 400 }, (_, index) => {
         const scatter = scatterOf([[0, 4096]]);
@@ -192,9 +200,9 @@ for (const [name, options, skip] of lanes) {
   });
 }
 
-test("zeros go to the medium directly too, where the file system cannot zero a range", async () => {
+test("zeros go to the medium directly too, where the file system cannot zero a range", async (t) => {
   const copy = copyOfImage("zeros.img");
-  const store = openImage(copy, { lanes: true, direct: true });
+  const store = opened(t, copy, { lanes: true, direct: true });
   await store.writeZeroes(512 * 3, 512 * 5000, true);
   await store.flush();
   await store.close();
