@@ -55,3 +55,12 @@ export function passesEvent(event: number, place: number, moved: number, queueSi
   const wanted = (event & ~wrapBit) - (((event ^ place) & wrapBit) === 0 ? 0 : queueSize);
   return needsEvent(wanted, slot, slot - moved);
 }
+
+/**
+ * Whether `event` is a place that a side at `place` has yet to reach, by the wrap counters: at most a lap ahead, and not
+ * passed within the last one.
+ */
+export function isAhead(event: number, place: number): boolean {
+  const isSameLap = ((event ^ place) & wrapBit) === 0;
+  return isSameLap ? (event & ~wrapBit) >= (place & ~wrapBit) : (event & ~wrapBit) < (place & ~wrapBit);
+}

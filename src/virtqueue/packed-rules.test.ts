@@ -8,7 +8,7 @@ import { DmaAllocator, GuestDma, GuestMemory } from "../memory/index.js";
 import { RestlessRegion } from "../testing/index.js";
 import { makeRingPair, type RingPairOptions } from "../testing/ring-pair.js";
 import { chainOf, pairBase, pairData } from "../testing/split-pair.js";
-import { layoutAt, PackedDriver, packedLayout } from "./index.js";
+import { layoutAt, PackedDriver, packedLayout, packedPlace } from "./index.js";
 
 const Next = 1;
 const Write = 2;
@@ -280,6 +280,41 @@ test("§2.8.10: event suppression as it lies: enable, disable, and a descriptor 
         assert.equal(driver.publish(), true, `mode ${mode}`);
       }
     }
+  }
+});
+
+test("§2.8.10: the driver notifies when the event is among what it added or behind that, not when it lies ahead", () => {
+  const size = 5;
+  for (let past = 0; past < 2 * size; past++) {
+    for (let added = 1; added <= size; added++) {
+      // The device's event is up to a lap behind the place after these, or less than a lap ahead of it.
+      for (let distance = -size; distance < size; distance++) {
+        const { driver, view, at, addresses } = makePair({ size, eventIndex: true, past });
+        const event = past + added + distance + 2 * size;
+        view.setUint16(at(addresses.used), packedPlace(event, size), true);
+        view.setUint16(at(addresses.used) + 2, 2, true);
+        for (let cookie = 0; cookie < added; cookie++) driver.add(chainOf([[pairData, 1]]), cookie);
+        assert.equal(driver.publish(), distance < 0, `${added} after ${past}, event at ${distance}`);
+      }
+    }
+  }
+});
+
+test("§2.8.10: a device that took chains beyond its event, and left it there, hears of the next one", () => {
+  for (const past of [0, 6, 8, 13]) {
+    const { driver, device } = makePair({ eventIndex: true, past });
+    const add = (cookie: number) => {
+      driver.add(chainOf([[pairData, 1]]), cookie);
+      return driver.publish();
+    };
+    assert.equal(device.enableNotifications(), true);
+    for (let cookie = 0; cookie < 4; cookie++) add(cookie);
+    for (let cookie = 0; cookie < 4; cookie++) device.push(device.pop() as never, 0);
+    device.publish();
+    for (let cookie = 0; cookie < 4; cookie++) assert.equal(driver.reap(), cookie);
+    assert.equal(add(4), true);
+    device.disableNotifications();
+    assert.equal(add(5), false, "a device at work is not told");
   }
 });
 

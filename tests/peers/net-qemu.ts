@@ -56,6 +56,15 @@ export class StreamPeer {
     this.#socket?.write(Buffer.concat([length, frame]));
   }
 
+  /** Reads nothing until `resume`: the socket becomes full. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
   close(): void {
     this.#socket?.destroy();
     this.#server.close();
