@@ -36,18 +36,21 @@ export async function makePc(options: Partial<V86PcOptions> = {}): Promise<V86Pc
 /** Modules that {@link bootLinux} loads before it asks for commands, besides what these need. */
 const usualModules = ["virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic"];
 
-/** The kernel and a first file system with a shell. */
-export function linuxFiles(modules: readonly string[] = []): Pick<V86PcOptions, "kernel" | "initrd" | "commandLine"> {
+/** The kernel and a first file system with a shell. `others` are module files from elsewhere, in the order to load them in. */
+export function linuxFiles(
+  modules: readonly string[] = [],
+  others: readonly string[] = [],
+): Pick<V86PcOptions, "kernel" | "initrd" | "commandLine"> {
   return {
     kernel: readFileSync(join(kernelFolder, "vmlinuz")),
-    initrd: makeArchive(firstFileSystem([...usualModules, ...modules])),
+    initrd: makeArchive(firstFileSystem([...moduleOrder(kernelFolder, [...usualModules, ...modules]), ...others])),
     commandLine: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on quiet loglevel=3 panic=-1",
   };
 }
 
-function firstFileSystem(modules: readonly string[]): ArchiveEntry[] {
+/** @param order module files. */
+function firstFileSystem(order: readonly string[]): ArchiveEntry[] {
   const text = (value: string) => new TextEncoder().encode(value);
-  const order = moduleOrder(kernelFolder, modules);
   const loads = order.map((path) => `insmod /modules/${path.split("/").at(-1)} || echo "@@failed ${path}"`);
   const init = [
     "#!/bin/sh",
