@@ -6,6 +6,8 @@ export interface Point {
   readonly load: readonly string[];
   /** Before each round the page cache forgets the file. */
   readonly isCold?: boolean;
+  /** The page cache has no part in it. */
+  readonly isDirect?: boolean;
   readonly queues?: number;
   /** Disks that are served at once, a server each; the load is on the first. */
   readonly disks?: number;
@@ -23,6 +25,9 @@ export interface ServerCommand {
   readonly clientOptions?: readonly string[];
 }
 
+/** One image for all servers: on the disk, in /dev/shm, or a loop device over a file in /dev/shm. */
+export type SharedImage = "disk" | "memory" | "loop";
+
 /** Points measured in one table. The last server is the one that others are compared with. */
 export interface Group {
   readonly name: string;
@@ -31,6 +36,10 @@ export interface Group {
   readonly servers: readonly ServerCommand[];
   /** Columns differ in their client only: one server, and one image, is there for all. */
   readonly isOneServer?: boolean;
+  /** Where the image is; servers have one each unless this is said. */
+  readonly shared?: SharedImage;
+  /** Before each round the medium takes what was written: rounds pay for their own writes only. */
+  readonly isSettled?: boolean;
 }
 
 const load = (rw: string, blockSize: string, depth: number, ...more: string[]): readonly string[] => [
@@ -48,7 +57,8 @@ function ours(name: string, ...options: string[]): ServerCommand {
 }
 
 function theirs(name: string, blockdev: string): ServerCommand {
-  const exported = "type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=unix,addr.path=SOCKET";
+  const writable = blockdev.includes("read-only=on") ? "off" : "on";
+  const exported = `type=vhost-user-blk,id=export,node-name=disk,writable=${writable},addr.type=unix,addr.path=SOCKET`;
   return {
     name,
     isMemory: blockdev.includes("null-co"),
@@ -66,7 +76,17 @@ function loadedBy(name: string, client: "generator" | "attach", ...clientOptions
 
 const mapped = ours("mapped");
 const calls = ours("by calls", "--no-mapped");
+const memory: ServerCommand = {
+  ...{ name: "memory", isMemory: true },
+  command: (queues) => ["MEMORY", "SOCKET", `${queues}`],
+};
 const cached = theirs("qemu", "driver=file,filename=IMAGE,aio=io_uring");
+
+const unlocked = theirs("qemu", "driver=file,filename=IMAGE,aio=io_uring,locking=off");
+const direct = "cache.direct=on,cache.no-flush=off";
+const flushes = [1, 8, 64, 512].flatMap((every) =>
+  [1, 32].map((depth) => ({ load: load("randwrite", "4k", depth, "--flush-every", `${every}`) })),
+);
 
 /** The groups; the first is measured when none is named. */
 export const groups: readonly Group[] = [
@@ -82,37 +102,65 @@ export const groups: readonly Group[] = [
   },
   {
     name: "flush",
-    title: "4k random writes with a FLUSH after every N of them",
-    servers: [mapped, cached],
-    points: [1, 8, 64, 512].flatMap((every) =>
-      [1, 32].map((depth) => ({ load: load("randwrite", "4k", depth, "--flush-every", `${every}`) })),
-    ),
+    title: "4k random writes with a FLUSH after every N of them, one image on the disk for both",
+    shared: "disk",
+    isSettled: true,
+    servers: [mapped, unlocked],
+    points: flushes,
+  },
+  {
+    name: "flush-memory",
+    title: "the same in /dev/shm, where there is nothing to flush: what a FLUSH costs beside the medium",
+    shared: "memory",
+    servers: [mapped, unlocked],
+    points: flushes,
   },
   {
     name: "cold",
-    title: "reads of a file that the page cache has forgotten (mincore: no page)",
-    servers: [mapped, calls, cached],
+    title: "reads of one file that the page cache has forgotten (mincore: no page); of an eighth of it, or all once",
+    shared: "disk",
+    servers: [
+      ours("mapped", "--read-only"),
+      ours("by calls", "--read-only", "--no-mapped"),
+      theirs("qemu", "driver=file,filename=IMAGE,aio=io_uring,locking=off,read-only=on"),
+    ],
     points: [
-      ...depths.map((depth) => ({ load: load("randread", "4k", depth), isCold: true })),
-      { load: load("read", "128k", 8), isCold: true },
+      ...depths.map((depth) => ({ load: load("randread", "4k", depth, "--requests", "32768"), isCold: true })),
+      { load: load("read", "128k", 8, "--requests", "8192"), isCold: true },
     ],
   },
   {
     name: "direct",
-    title: "past the page cache (O_DIRECT); qemu with aio=native",
+    title: "past the page cache (O_DIRECT), one file on the disk; qemu with aio=native",
+    shared: "disk",
     servers: [
-      ours("direct", "--direct"),
-      theirs("qemu", "driver=file,filename=IMAGE,aio=native,cache.direct=on,cache.no-flush=off"),
+      ours("direct", "--direct", "--read-only"),
+      theirs("qemu", `driver=file,filename=IMAGE,aio=native,locking=off,read-only=on,${direct}`),
     ],
     points: [
-      ...["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),
-      { load: load("read", "128k", 8) },
+      ...depths.map((depth) => ({ load: load("randread", "4k", depth), isDirect: true })),
+      { load: load("read", "128k", 8), isDirect: true },
+    ],
+  },
+  {
+    name: "direct-loop",
+    title: "the same on a loop device over a file in /dev/shm (root only)",
+    shared: "loop",
+    servers: [
+      ours("direct", "--direct"),
+      theirs("qemu", `driver=host_device,filename=IMAGE,aio=native,locking=off,${direct}`),
+    ],
+    points: [
+      ...["randread", "randwrite"].flatMap((rw) =>
+        depths.map((depth) => ({ load: load(rw, "4k", depth), isDirect: true })),
+      ),
+      { load: load("read", "128k", 8), isDirect: true },
     ],
   },
   {
     name: "ceiling",
-    title: "our page-cached file against qemu-storage-daemon's null-co, which moves no data: the protocol's ceiling",
-    servers: [mapped, theirs("null-co", "driver=null-co,size=1073741824,read-zeroes=off")],
+    title: "our memory store and our page-cached file against qemu-storage-daemon's null-co, which moves no data",
+    servers: [memory, mapped, theirs("null-co", "driver=null-co,size=1073741824,read-zeroes=off")],
     points: depths.map((depth) => ({ load: load("randread", "4k", depth) })),
   },
   {

@@ -1,16 +1,17 @@
 /**
  * `ringside bench vhost`: our server against qemu-storage-daemon, same load, in one run. `RINGSIDE_BENCH_VHOST` names
- * groups of points (`main`, `flush`, `cold`, `direct`, `ceiling`, `queues`, `disks`, `packed`, `packed-driver`, `sizes`,
- * or `all`; several with commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how many rounds (5) of how long (1).
+ * groups of points (`main`, `flush`, `flush-memory`, `cold`, `direct`, `direct-loop`, `ceiling`, `queues`, `disks`, `packed`,
+ * `packed-driver`, `sizes`, or `all`; several with commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how
+ * many rounds (5) of how long (1).
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { libcFunction, RawMapping } from "../src/linux/index.js";
 import { attachLoad } from "./attach-load.js";
 import { buildC, median } from "./compare.js";
+import { forget, LoopDevice, settle, warm, writeImage } from "./vhost-image.js";
 import { type Group, groups, type Point, type ServerCommand } from "./vhost-points.js";
 
 /** What a load says of a run. */
@@ -29,27 +30,56 @@ interface Running {
   readonly pid: number;
 }
 
+type Print = (line: string) => void;
+
+/** A group and what it is measured with. */
+interface Measuring {
+  readonly folder: string;
+  /** The load generator. */
+  readonly load: string;
+  readonly group: Group;
+  /** The image of all servers; undefined: one each. */
+  readonly shared: string | undefined;
+  readonly print: Print;
+}
+
+/** A server that is to start, and the processes that are to end. */
+interface Starting {
+  readonly folder: string;
+  readonly server: ServerCommand;
+  readonly point: Point;
+  readonly shared: string | undefined;
+  readonly children: ChildProcess[];
+}
+
+/** Our programs in commands. */
+const programs: Readonly<Record<string, readonly string[]>> = {
+  MAIN: [process.execPath, fileURLToPath(new URL("../src/cli/main.js", import.meta.url))],
+  MEMORY: [process.execPath, fileURLToPath(new URL("./vhost-memory.js", import.meta.url))],
+};
 /** Not measured. */
 const warmUp: Point = { load: ["--rw", "randread", "--bs", "4k", "--qd", "32"] };
 const rounds = numberFrom("RINGSIDE_BENCH_ROUNDS", 5);
 const seconds = numberFrom("RINGSIDE_BENCH_SECONDS", 1);
-const fileSize = 1 << 30;
-const pageSize = 4096;
-const residencyStep = 2 << 20;
-const dontNeed = 4;
-const advise = libcFunction("int posix_fadvise(int, int64_t, int64_t, int)");
 
 export async function benchVhost(print: (line: string) => void): Promise<void> {
   const folder = mkdtempSync(join(process.env["RINGSIDE_DISK_FOLDER"] ?? tmpdir(), "ringside-bench-"));
+  const memory = mkdtempSync("/dev/shm/ringside-bench-");
   try {
     const load = buildC("vhost-blk-load.c", folder);
     for (const group of chosenGroups()) {
       print(`${group.name}: ${group.title}; medians of ${rounds} alternating rounds of ${seconds} s`);
       print(heading(group));
-      await measureGroup(folder, load, group, print);
+      if (group.shared === "loop") await measureOnLoop(memory, load, group, print);
+      else {
+        const place = group.shared === "memory" ? memory : folder;
+        const shared = group.shared === undefined ? undefined : join(place, "shared.img");
+        await measureGroup({ folder: place, load, group, shared, print });
+      }
       print("");
     }
   } finally {
+    rmSync(memory, { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -65,8 +95,22 @@ function chosenGroups(): readonly Group[] {
   });
 }
 
+async function measureOnLoop(folder: string, load: string, group: Group, print: Print): Promise<void> {
+  let device: LoopDevice;
+  try {
+    device = new LoopDevice(folder);
+  } catch (error) {
+    return print(`not measured: ${(error as Error).message}`);
+  }
+  try {
+    await measureGroup({ folder, load, group, shared: device.path, print });
+  } finally {
+    device.close();
+  }
+}
+
 /** Servers stay for as many points as they fit: a fresh one has not compiled its hot code yet. */
-async function measureGroup(folder: string, load: string, group: Group, print: (line: string) => void): Promise<void> {
+async function measureGroup({ folder, load, group, shared, print }: Measuring): Promise<void> {
   let running: Running[] = [];
   let children: ChildProcess[] = [];
   let startedFor = "";
@@ -80,28 +124,33 @@ async function measureGroup(folder: string, load: string, group: Group, print: (
         for (const server of group.servers) {
           const [first] = running;
           const isShared = group.isOneServer === true && first !== undefined;
-          running.push(isShared ? { ...first, server } : await start(folder, server, point, children));
+          running.push(isShared ? { ...first, server } : await start({ folder, server, point, shared, children }));
         }
         for (const one of running) {
           // Pages that a server has mapped cannot be forgotten later: it must not find parts of the file complete.
           if (point.isCold === true) forget(one.image);
           runLoad(load, one, warmUp);
+          if (point.isCold !== true) runLoad(load, one, point);
         }
         startedFor = needs;
       }
-      print(line(point, group, await measure(load, running, point)));
+      print(line(point, group, await measure(load, group, running, point)));
     }
   } finally {
     await endAll(children);
   }
 }
 
-async function measure(load: string, running: readonly Running[], point: Point): Promise<LoadResult[][]> {
+async function measure(load: string, group: Group, running: readonly Running[], point: Point): Promise<LoadResult[][]> {
   const results: LoadResult[][] = running.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [index, one] of running.entries()) {
+    for (let turn = 0; turn < running.length; turn++) {
+      // Nobody always comes first.
+      const index = (turn + round) % running.length;
+      const one = running[index];
+      if (group.isSettled === true) settle(one.image);
       if (point.isCold === true) forget(one.image);
-      else if (one.server.isMemory !== true) warm(one.image);
+      else if (one.server.isMemory !== true && point.isDirect !== true) warm(one.image);
       results[index].push(runLoad(load, one, point));
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -117,19 +166,18 @@ async function endAll(children: readonly ChildProcess[]): Promise<void> {
 }
 
 /** Starts as many of a server as the point wants; returns the one that gets the load. */
-async function start(folder: string, server: ServerCommand, point: Point, children: ChildProcess[]): Promise<Running> {
+async function start({ folder, server, point, shared, children }: Starting): Promise<Running> {
   const name = server.name.replaceAll(" ", "-");
-  const image = join(folder, `${name}.img`);
-  if (server.isMemory !== true && !existsSync(image)) writeImage(image);
+  const image = shared ?? join(folder, `${name}.img`);
+  if (server.isMemory !== true) writeImage(image);
   let first: Running | undefined;
   for (let disk = 0; disk < (point.disks ?? 1); disk++) {
     const socket = join(folder, `${name}-${disk}.sock`);
     rmSync(socket, { force: true });
     const served = disk === 0 ? image : idleImage(folder, `${name}-${disk}`);
-    const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
     const words = server
       .command(point.queues ?? 1)
-      .flatMap((word) => (word === "MAIN" ? [process.execPath, main] : [word]))
+      .flatMap((word) => programs[word] ?? [word])
       .map((word) => word.replaceAll("SOCKET", socket).replaceAll("IMAGE", served));
     const child = spawn(words[0], words.slice(1), { stdio: "ignore" });
     children.push(child);
@@ -139,7 +187,7 @@ async function start(folder: string, server: ServerCommand, point: Point, childr
   return first as Running;
 }
 
-const widths = { point: 34, number: 12 } as const;
+const widths = { point: 38, number: 12 } as const;
 
 function heading({ servers }: Group): string {
   const names = servers.map(({ name }) => name);
@@ -187,49 +235,11 @@ function runLoad(load: string, { server, socket, pid }: Running, point: Point): 
   return result;
 }
 
-function writeImage(path: string): void {
-  const block = new Uint8Array(1 << 20).map((_, index) => index * 7);
-  const fd = openSync(path, "w");
-  for (let at = 0; at < fileSize; at += block.length) writeSync(fd, block, 0, block.length, at);
-  fsyncSync(fd);
-  closeSync(fd);
-}
-
 /** A small file for a server without load. */
 function idleImage(folder: string, name: string): string {
   const path = join(folder, `${name}.img`);
-  if (existsSync(path)) return path;
-  const fd = openSync(path, "w");
-  writeSync(fd, new Uint8Array(1 << 20));
-  closeSync(fd);
+  writeImage(path, 1 << 20);
   return path;
-}
-
-/** Reads the file once: the page cache of an idle machine forgets. */
-function warm(path: string): void {
-  const buffer = new Uint8Array(1 << 22);
-  const fd = openSync(path, "r");
-  for (let at = 0; at < fileSize; at += buffer.length) readSync(fd, buffer, 0, buffer.length, at);
-  closeSync(fd);
-}
-
-/** Makes the page cache forget a file, and looks whether it has. */
-function forget(path: string): void {
-  const fd = openSync(path, "r+");
-  try {
-    fsyncSync(fd);
-    advise()(fd, 0, 0, dontNeed);
-    const mapping = new RawMapping(fd, fileSize);
-    let resident = 0;
-    for (let at = 0; at < fileSize; at += residencyStep) {
-      for (let page = 0; page < residencyStep; page += pageSize)
-        if (mapping.isResident(at + page, pageSize)) resident++;
-    }
-    mapping.close();
-    if (resident > 0) throw new Error(`${resident} pages of ${path} stay in the page cache: it is not cold`);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 async function appears(socket: string, child: ChildProcess, name: string): Promise<void> {
