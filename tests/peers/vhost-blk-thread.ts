@@ -12,11 +12,20 @@ export interface BlkThreadData {
   readonly unfit?: string;
   /** Reading at this byte throws where nobody catches. */
   readonly fatalPosition?: number;
+  /** Reading at this byte holds the thread up until its owner opens the gate. */
+  readonly heldPosition?: number;
+  /** An `Int32Array`: closed while 0. */
+  readonly gate?: SharedArrayBuffer;
+  /** An `Int32Array`: flushes of all threads. */
+  readonly flushes?: SharedArrayBuffer;
 }
 
-const { queues = 1, unfit, fatalPosition } = workerData as BlkThreadData;
+const { queues = 1, unfit, fatalPosition, heldPosition, gate, flushes } = workerData as BlkThreadData;
 
-class FatalStore extends MemoryStore {
+/** Milliseconds. */
+const longestHold = 10_000;
+
+class TroubledStore extends MemoryStore {
   override read(position: number, target: Scatter, length: number): Answer {
     if (position === fatalPosition) {
       setImmediate(() => {
@@ -24,14 +33,20 @@ class FatalStore extends MemoryStore {
       });
       return new Promise(() => {});
     }
+    if (position === heldPosition && gate !== undefined) Atomics.wait(new Int32Array(gate), 0, 0, longestHold);
     return super.read(position, target, length);
+  }
+
+  override flush(): Answer {
+    if (flushes !== undefined) Atomics.add(new Int32Array(flushes), 0, 1);
+    return super.flush();
   }
 }
 
 if (parentPort !== null) {
   await serveQueueThread(parentPort, () => {
     if (unfit !== undefined) throw new Error(unfit);
-    const device = new VirtioBlkDevice(new FatalStore(1 << 20), { queues, segMax: 126 });
+    const device = new VirtioBlkDevice(new TroubledStore(1 << 20), { queues, segMax: 126 });
     return { device, close: async () => device.close() };
   });
 }

@@ -78,16 +78,45 @@ test("front ends leave no descriptor and no mapping behind", options, async () =
 });
 
 test("the write cache that the driver chooses counts in every thread before the answer", options, async () => {
-  const server = await serveBlkInThreads();
+  const flushes = new SharedArrayBuffer(4);
+  const server = await serveBlkInThreads({ flushes });
+  const flushed = () => Atomics.exchange(new Int32Array(flushes), 0, 0);
   try {
     // FLUSH and CONFIG_WCE.
-    const { fe, rings } = await connect(server, featureSet(30, 32, 9, 11));
+    const withCache = featureSet(30, 32, 9, 11);
+    const { fe, rings } = await connect(server, withCache);
     for (const writeback of [0, 1, 0]) {
       assert.equal(await fe.acknowledged(q.SetConfig, { payload: configOf(32, [writeback]) }), 0n);
       const config = await fe.ask(q.GetConfig, { payload: configOf(32, [7]) });
       assert.equal(config.payload.getUint8(12), writeback);
-      for (const ring of rings) await ring.verify(1 + writeback);
+      for (const ring of rings) {
+        await ring.verify(1 + writeback);
+        assert.equal(flushed(), 1 - writeback, "without a cache a write is flushed before it is answered");
+      }
     }
+    fe.close();
+    await untilGone(server, 1);
+    const next = await connect(server, withCache);
+    for (const ring of next.rings) await ring.verify(5);
+    assert.equal(flushed(), 0, "the next front end finds the cache as it is after a reset");
+    next.fe.close();
+  } finally {
+    await server.close();
+  }
+});
+
+test("a thread that is held up does not hold the other queue up", options, async () => {
+  const gate = new SharedArrayBuffer(4);
+  const server = await serveBlkInThreads({ gate, heldPosition: 512 * 7 });
+  try {
+    const { fe, rings } = await connect(server);
+    const held = new Uint8Array(512);
+    rings[0].submit(0, 7, held);
+    signalEvent(rings[0].kick);
+    for (const seed of [1, 2, 3]) await rings[1].verify(seed);
+    Atomics.store(new Int32Array(gate), 0, 1);
+    Atomics.notify(new Int32Array(gate), 0);
+    assert.equal(await rings[0].finish(held), 0);
     fe.close();
   } finally {
     await server.close();
