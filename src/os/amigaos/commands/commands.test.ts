@@ -5,12 +5,18 @@ import { makeRdb } from "../../../partition/make-rdb.js";
 import { CdDrive, Disk } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
 import { IoError } from "../exec/index.js";
-import { readCommandList } from "./command-list.js";
-import { Command, commandName, supportedCommands, supportedCommandsLater } from "./command-numbers.js";
+import {
+  checkActual,
+  checkClasses,
+  checkDeviceQuery,
+  checkForwarded,
+  checkHighOffsets,
+  checkLocalAnswers,
+} from "./command-checks.test.js";
+import { Command, commandName } from "./command-numbers.js";
 import { type CommandRigOptions, fill, patternBytes, patternDisk, unitAt, withRig } from "./command-rig.test.js";
 import { readGeometry } from "./geometry.js";
 import { DriveType } from "./medium-commands.js";
-import { ScsiFlag } from "./scsi-cmd.js";
 
 const c = Command;
 const machines = ["amigaone", "pegasos2"] as const;
@@ -18,78 +24,14 @@ const profiles = ["strict", "extended"] as const;
 const everywhere = machines.flatMap((machine) => profiles.map((profile) => ({ machine, profile })));
 const titled = ({ machine, profile }: CommandRigOptions) => `${machine}, ${profile}`;
 
-/** Commands that are answered in the caller's context. */
-const quick: readonly number[] = [
-  ...[c.CMD_CLEAR, c.CMD_STOP, c.CMD_START, c.TD_MOTOR, c.TD_SEEK, c.TD_CHANGENUM, c.TD_CHANGESTATE],
-  ...[c.TD_GETDRIVETYPE, c.TD_REMCHANGEINT, c.TD_SEEK64, c.ETD_CLEAR, c.ETD_MOTOR, c.ETD_SEEK, c.NSCMD_DEVICEQUERY],
-];
-/** The same in strict alone: the other profile has to ask the device. */
-const quickInStrict: readonly number[] = [c.TD_PROTSTATUS, c.TD_GETNUMTRACKS, c.TD_EJECT];
-const held: readonly number[] = [c.TD_REMOVE, c.TD_ADDCHANGEINT];
-
 for (const where of everywhere) {
   test(`17 ${titled(where)}: each command's class; an unlisted one is IOERR_NOCMD`, () =>
-    withRig(where, async ({ program, system }) => {
-      const one = await program();
-      const list = where.profile === "strict" ? supportedCommands : supportedCommandsLater;
-      const buffer = one.memory.allocate(4096);
-      for (const command of list.filter((number) => !held.includes(number))) {
-        const fields = { command, data: buffer, length: command === c.HD_SCSICMD ? 4 : 512 };
-        const isQuick = quick.includes(command) || (where.profile === "strict" && quickInStrict.includes(command));
-        assert.equal(await one.isQuick(fields), isQuick, commandName(command));
-        assert.equal(one.request.ioError, command === c.HD_SCSICMD ? IoError.BadLength : 0, commandName(command));
-      }
-      for (const command of [
-        c.CMD_INVALID,
-        c.CMD_RESET,
-        c.TD_RAWREAD,
-        c.TD_RAWWRITE,
-        29,
-        0x4001,
-        0xa000,
-        0xc004,
-        0xffff,
-      ]) {
-        assert.equal((await one.do({ command })).error, IoError.NoCommand, commandName(command));
-        assert.equal(system.device.commands.has(command), false);
-      }
-      one.memory.free(buffer);
-    }).then(() => {}));
+    withRig(where, (rig) => checkClasses(rig, where.profile)));
 
   test(`17 ${titled(where)}: io_Actual of commands that only answer`, () =>
-    withRig(where, async ({ program }) => {
-      const one = await program();
-      const actual = async (command: number) => (await one.do({ command, actual: 0x5555, length: 1 })).actual;
-      for (const command of [c.CMD_CLEAR, c.TD_SEEK, c.ETD_SEEK, c.NSCMD_TD_CHANGEUNIT, c.NSCMD_TD_ADDSTATCALLBACK]) {
-        assert.equal(await actual(command), 0x5555, commandName(command));
-      }
-      for (const command of [c.CMD_STOP, c.CMD_START, c.TD_MOTOR]) assert.equal(await actual(command), 1);
-      for (const command of [c.TD_CHANGENUM, c.TD_CHANGESTATE, c.TD_PROTSTATUS]) assert.equal(await actual(command), 0);
-      assert.equal(await actual(c.CMD_UPDATE), 0x5555);
-      const isStrict = where.profile === "strict";
-      assert.equal(await actual(c.TD_GETDRIVETYPE), isStrict ? DriveType.NewStyle : DriveType.Drive3_5);
-      // B35: no tracks in v1.5; a disk without an RDB has as many as blocks.
-      assert.equal(await actual(c.TD_GETNUMTRACKS), isStrict ? 0 : 2048);
-    }));
+    withRig(where, (rig) => checkActual(rig, where.profile)));
 
-  test(`18 ${titled(where)}: NSCMD_DEVICEQUERY`, () =>
-    withRig(where, async ({ program }) => {
-      const one = await program();
-      const data = one.memory.allocate(64);
-      one.memory.fill(data, 0xaa, 64);
-      assert.deepEqual(await one.do({ command: c.NSCMD_DEVICEQUERY, data, length: 15 }), { error: -4, actual: 0 });
-      assert.equal(one.memory.read(data, 1)[0], 0xaa);
-      assert.deepEqual(await one.do({ command: c.NSCMD_DEVICEQUERY, data, length: 16 }), { error: 0, actual: 16 });
-      const bytes = one.memory.read(data, 20);
-      const view = new DataView(bytes.buffer);
-      assert.deepEqual([view.getUint32(0), view.getUint32(4), view.getUint16(8), view.getUint16(10)], [0, 16, 5, 0]);
-      assert.equal(view.getUint32(16), 0xaaaa_aaaa);
-      const list = readCommandList(one.memory, view.getUint32(12));
-      assert.deepEqual(list, where.profile === "strict" ? supportedCommands : supportedCommandsLater);
-      // The original does not look at io_Data; here it is no crash.
-      assert.equal((await one.do({ command: c.NSCMD_DEVICEQUERY, data: 0, length: 16 })).error, IoError.BadAddress);
-      one.memory.free(data);
-    }));
+  test(`18 ${titled(where)}: NSCMD_DEVICEQUERY`, () => withRig(where, (rig) => checkDeviceQuery(rig, where.profile)));
 
   test(`B2 ${titled(where)}: every way to write writes, every way to read reads it`, () =>
     withRig(where, async ({ program }) => {
@@ -134,56 +76,12 @@ for (const where of everywhere) {
     ));
 
   test(`22 ${titled(where)}: VPD, LOG SENSE and ATA through HD_SCSICMD`, () =>
-    withRig({ ...where, units: [patternDisk(0, 0), patternDisk(3, 2)] }, async ({ program }) => {
-      const one = await program(1);
-      const isStrict = where.profile === "strict";
-      const serial = await one.scsi([0x12, 1, 0x80, 0, 255, 0]);
-      assert.deepEqual([serial.error, serial.status], [0, 0]);
-      const text = Buffer.from(serial.data).toString("latin1");
-      assert.equal(text.includes("VIRTIOSCSI-T3"), isStrict);
-      const log = await one.scsi([0x4d, 0, 0x2f, 0, 0, 0, 0, 0, 255, 0]);
-      assert.deepEqual([log.error, log.status], [0, 0]);
-      if (isStrict) assert.match(Buffer.from(log.data).toString("latin1"), /VirtIO Dummy OK/);
-      const smart = await one.scsi([0x85, 8, 0x0e, 0, 0xd0, 0, 1, 0, 0, 0, 0x4f, 0, 0xc2, 0, 0xb0, 0], { room: 512 });
-      assert.deepEqual([smart.error, smart.status, smart.scsiActual, smart.actual], [0, 0, 512, 0]);
-      assert.deepEqual([smart.data[0], smart.data[1], smart.data[510]], [6, 0, 0xc0]);
-      assert.equal(smart.data[511] === 0, isStrict);
-      const short = await one.scsi([0xa1, 8, 0, 0xd0, 0, 0, 0, 0, 0, 0xb0, 0, 0], { room: 512 });
-      assert.deepEqual([short.error, short.scsiActual], [0, 512]);
-      const identify = await one.scsi([0x85, 8, 0x0e, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xec, 0], { room: 512 });
-      assert.deepEqual([identify.error !== 0, identify.status, identify.scsiActual], [true, 2, 0]);
-      const page = await one.scsi([0x12, 1, 0xb7, 0, 255, 0]);
-      assert.deepEqual([page.status, page.senseActual, page.sense[2] & 15, page.sense[12]], [2, 18, 5, 0x24]);
-      assert.equal(page.error, isStrict ? IoError.BadStatus : IoError.NoCommand);
-    }));
+    withRig({ ...where, units: [patternDisk(0, 0), patternDisk(3, 2)] }, (rig) =>
+      checkLocalAnswers(rig, where.profile, 0),
+    ));
 
   test(`22, 23 ${titled(where)}: READ CAPACITY(16), and sense of forwarded commands`, () =>
-    withRig(where, async ({ program }) => {
-      const one = await program();
-      const isStrict = where.profile === "strict";
-      const long = await one.scsi([0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0], { room: 32 });
-      if (isStrict) {
-        assert.deepEqual([long.error, long.status, long.senseActual], [45, 2, 18]);
-        assert.deepEqual(
-          [long.sense[0], long.sense[2], long.sense[7], long.sense[12], long.sense[13]],
-          [0x70, 5, 10, 0x20, 0],
-        );
-      } else {
-        assert.deepEqual([long.error, long.status, long.scsiActual, long.actual], [0, 0, 32, 32]);
-        assert.equal(new DataView(long.data.buffer).getUint32(4), 2047);
-      }
-      // Past the end: 05/21/00 from the device.
-      const past = await one.scsi([0x28, 0, 0, 0, 0x10, 0, 0, 0, 1, 0], { room: 512 });
-      assert.deepEqual([past.error, past.status, past.scsiActual], [IoError.NoCommand, 2, 0]);
-      assert.equal(past.senseActual, isStrict ? 0 : 18);
-      assert.equal(past.sense.length === 0 ? -1 : past.sense[12], isStrict ? -1 : 0x21);
-      const silent = await one.scsi([0x28, 0, 0, 0, 0x10, 0, 0, 0, 1, 0], { room: 512, flags: ScsiFlag.Read });
-      assert.equal(silent.senseActual, 0);
-      const ready = await one.scsi([0, 0, 0, 0, 0, 0], { room: 0 });
-      assert.deepEqual([ready.error, ready.status, ready.scsiActual, ready.commandActual], [0, 0, 0, 6]);
-      const inquiry = await one.scsi([0x12, 0, 0, 0, 36, 0], { room: 36 });
-      assert.deepEqual([inquiry.error, inquiry.scsiActual, inquiry.actual], [0, 36, 36]);
-    }));
+    withRig(where, (rig) => checkForwarded(rig, where.profile, 0)));
 
   test(`6 ${titled(where)}: a SCSICmd that is short, NULL or without a command`, () =>
     withRig(where, async ({ program }) => {
@@ -198,24 +96,11 @@ for (const where of everywhere) {
       assert.equal(noBuffer.error, IoError.BadAddress);
     }));
 
-  test(`16 ${titled(where)}: 5 GiB and more than 2 TiB, the high word in io_Actual`, async () => {
-    const large = new Disk(new MemoryStore(3 * 2 ** 40), { powerOnAttention: false });
-    await withRig({ ...where, units: [unitAt(0, 0, large)] }, async ({ program }) => {
-      const one = await program();
-      for (const [index, offset] of [5 * 2 ** 30, 2.5 * 2 ** 40].entries()) {
-        const bytes = patternBytes(1024, index + 40);
-        assert.deepEqual(await one.write(c.NSCMD_TD_WRITE64, offset, bytes), { error: 0, actual: 1024 });
-        for (const command of [c.TD_READ64, c.NSCMD_TD_READ64, c.NSCMD_ETD_READ64]) {
-          const read = await one.read(command, offset, 1024);
-          assert.deepEqual([read.error, read.actual], [0, 1024]);
-          assert.ok(Buffer.compare(read.bytes, bytes) === 0, commandName(command));
-        }
-      }
-      // CMD_READ has 32 bits.
-      const low = await one.read(c.CMD_READ, 5 * 2 ** 30, 1024);
-      assert.ok(low.bytes.every((byte) => byte === 0));
-    });
-  });
+  test(`16 ${titled(where)}: 5 GiB and more than 2 TiB, the high word in io_Actual`, () =>
+    withRig(
+      { ...where, units: [unitAt(0, 0, new Disk(new MemoryStore(3 * 2 ** 40), { powerOnAttention: false }))] },
+      checkHighOffsets,
+    ));
 }
 
 test("ETD commands for an older medium are TDERR_DiskChanged in extended, and done in strict", async () => {

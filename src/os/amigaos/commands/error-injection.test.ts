@@ -4,9 +4,9 @@ import { test } from "node:test";
 import type { CommandFault } from "../../../observe/index.js";
 import { Disk, type ScsiTask } from "../../../scsi/index.js";
 import { MemoryStore } from "../../../storage/index.js";
+import { checkGeometry, hugeDiskSize } from "./command-checks.test.js";
 import { Command } from "./command-numbers.js";
 import { patternBytes, patternDisk, unitAt, withRig } from "./command-rig.test.js";
-import { readGeometry, readGeometry64 } from "./geometry.js";
 
 const c = Command;
 const everywhere = (["amigaone", "pegasos2"] as const).flatMap((machine) =>
@@ -109,29 +109,8 @@ for (const where of everywhere) {
     }
   });
 
-  test(`19 ${title}: geometry in the profile's shape, 64 bits where they are needed`, async () => {
-    const huge = new Disk(new MemoryStore(2 ** 41 + 512 * 77), { powerOnAttention: false });
-    await withRig({ ...where, units: [unitAt(0, 0, huge), patternDisk(1, 1)] }, async ({ program }) => {
-      const one = await program();
-      const isStrict = profile === "strict";
-      const long = await one.geometry(c.NSCMD_TD_GETGEOMETRY64);
-      assert.deepEqual([long.error, long.actual], [0, 32]);
-      assert.deepEqual(readGeometry64(long.bytes), { sectorSize: 512, totalSectors: 2 ** 32 + 77 });
-      const short = await one.geometry(c.TD_GETGEOMETRY);
-      const geometry = readGeometry(short.bytes);
-      assert.deepEqual([short.error, short.actual, geometry.totalSectors], [0, 32, 0xffff_ffff]);
-      assert.equal(geometry.cylinders, isStrict ? 2 ** 26 + 1 : 0xffff_ffff);
-      const small = await program(1);
-      const { cylinders, cylinderSectors, heads, trackSectors } = readGeometry(
-        (await small.geometry(c.TD_GETGEOMETRY)).bytes,
-      );
-      assert.deepEqual(
-        [cylinders, cylinderSectors, heads, trackSectors],
-        isStrict ? [32, 64, 4, 16] : [8, 256, 256, 1],
-      );
-      const poisoned = await small.geometry(c.TD_GETGEOMETRY, 31);
-      assert.deepEqual([poisoned.error, poisoned.actual, poisoned.bytes[0]], [-4, 0, 0xaa]);
-      assert.equal((await small.geometry(c.NSCMD_TD_GETGEOMETRY64, 31)).error, -4);
-    });
+  test(`19 ${title}: geometry in the profile's shape, 64 bits where they are needed`, () => {
+    const huge = new Disk(new MemoryStore(hugeDiskSize), { powerOnAttention: false });
+    return withRig({ ...where, units: [unitAt(0, 0, huge), patternDisk(1, 1)] }, (rig) => checkGeometry(rig, profile));
   });
 }

@@ -19,6 +19,7 @@ import { featureSet, ringFeatures } from "../../../transport/index.js";
 import { Command } from "../commands/index.js";
 import { ExecTask, IoRequest, MessagePort, poisonedHandle, SoftwarePort } from "../exec/index.js";
 import type { AmigaProfile } from "../profile.js";
+import { checkHeldRequests, checkOrphans } from "./held-checks.test.js";
 import { gatedDisk, gathered, pause, profileWith } from "./scenario.test.js";
 
 const content = amigaPattern(1 << 20);
@@ -173,41 +174,13 @@ test("check 21: a unit attention on first use is absorbed by the synchronous pat
 
 test("check 24: requests for a change are held; replaced -2, taken back 0, at the last close -2, not before", async () => {
   const loop = await openAmigaLoop();
-  const [program, second] = [await loop.open(), await loop.open()];
-  for (const command of [Command.TD_ADDCHANGEINT, Command.TD_REMOVE]) {
-    const older = program.send({ command });
-    await pause(20);
-    assert.equal(older.state, "sent");
-    const newer = program.send({ command });
-    assert.equal((await inTime(program.wait(older))).error, -2);
-    assert.equal(newer.state, "sent");
-    if (command !== Command.TD_ADDCHANGEINT) continue;
-    assert.equal((await program.do({ command: Command.TD_REMCHANGEINT })).error, 0);
-    assert.equal((await inTime(program.wait(newer))).error, 0);
-    const same = program.send({ command });
-    same.ioCommand = Command.TD_REMCHANGEINT;
-    assert.equal(await inTime(loop.system.exec.doIo(same)), 0);
-    assert.equal(same.replyPort?.isEmpty, true);
-  }
-  const last = program.send({ command: Command.TD_ADDCHANGEINT });
-  await second.close();
-  assert.equal(last.state, "sent");
-  await program.close();
-  assert.equal((await inTime(program.wait(last))).error, -2);
-  const noUnit = new IoRequest(new MessagePort(new ExecTask("nobody")));
-  noUnit.ioDevice = loop.driver;
-  noUnit.ioCommand = Command.TD_ADDCHANGEINT;
-  assert.equal(await inTime(loop.system.exec.doIo(noUnit)), -1);
+  await checkHeldRequests(loop.system);
   await loop.close();
 });
 
 test("check 24: version 1.5 orphans what is replaced", async () => {
   const loop = await openAmigaLoop({ profile: "strict" });
-  const program = await loop.open();
-  const older = program.send({ command: Command.TD_ADDCHANGEINT });
-  program.send({ command: Command.TD_ADDCHANGEINT });
-  await program.close();
-  assert.equal(older.state, "sent");
+  await checkOrphans(loop.system);
   await loop.close();
 });
 
