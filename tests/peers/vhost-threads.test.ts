@@ -16,8 +16,12 @@ function configOf(offset: number, data: readonly number[]): Uint8Array {
   return payload;
 }
 
-/** Connects and sets both queues up. */
-async function connect(server: InProcessBackEnd, features = featureSet(30, 32)) {
+/** Connects and sets both queues up. @param afterFirst done when the first one runs. */
+async function connect(
+  server: InProcessBackEnd,
+  features = featureSet(30, 32),
+  afterFirst: (fe: RawFrontEnd) => Promise<void> = async () => {},
+) {
   const fe = new RawFrontEnd(server.path, memorySize);
   const { MQ, REPLY_ACK, CONFIG } = ProtocolFeature;
   fe.send(q.SetProtocolFeatures, { payload: numberOf(featureSet(MQ, REPLY_ACK, CONFIG)) });
@@ -32,6 +36,7 @@ async function connect(server: InProcessBackEnd, features = featureSet(30, 32)) 
     fe.send(q.SetVringKick, { payload: numberOf(index), descriptors: [ring.kick] });
     assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(index, 1) }), 0n);
     rings.push(ring);
+    if (index === 0) await afterFirst(fe);
   }
   return { fe, rings };
 }
@@ -100,6 +105,13 @@ test("the write cache that the driver chooses counts in every thread before the 
     for (const ring of next.rings) await ring.verify(5);
     assert.equal(flushed(), 0, "the next front end finds the cache as it is after a reset");
     next.fe.close();
+    await untilGone(server, 2);
+    const last = await connect(server, withCache, async (fe) => {
+      assert.equal(await fe.acknowledged(q.SetConfig, { payload: configOf(32, [0]) }), 0n);
+    });
+    await last.rings[1].verify(6);
+    assert.equal(flushed(), 1, "chosen before a queue starts, it counts for that queue too");
+    last.fe.close();
   } finally {
     await server.close();
   }
