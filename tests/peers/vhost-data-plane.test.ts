@@ -153,6 +153,23 @@ for (const options of [[], inThreads]) {
   });
 }
 
+for (const options of [[], inThreads]) {
+  test(`a front end that writes to a read-only disk gets an error, and the image stays (${options.join(" ")})`, {
+    skip: noLinux,
+  }, async () => {
+    newImage();
+    const { server, socket } = await serve("--read-only", ...options);
+    try {
+      const fe = new RawFrontEnd(socket);
+      await assert.rejects((await startRing(fe)).verify(3), /status 1/);
+      fe.close();
+    } finally {
+      await server.stop();
+    }
+    assert.ok(readFileSync(image).every((byte) => byte === 0x5a));
+  });
+}
+
 describe("front ends that are killed under load leave nothing behind", { skip: noCompiler }, () => {
   for (const options of [[], inThreads, [...inThreads, "--direct"]]) {
     test(options.join(" ") || "by default", async () => {

@@ -9,7 +9,8 @@ import { createMemoryFile, IoUring, libcFunction, SharedMapping } from "../../li
 import { MemoryRegion, Scatter } from "../../memory/index.js";
 import { seededRandom } from "../../testing/index.js";
 import { StoreError } from "../store.js";
-import type { FileStore } from "./file-store.js";
+import { FileLanes } from "./file-lanes.js";
+import { FileStore } from "./file-store.js";
 import { ImageError } from "./image-error.js";
 import { type OpenImageOptions, openImage } from "./open-image.js";
 
@@ -216,6 +217,21 @@ test("direct I/O is refused in one line where there is none", () => {
     (error) => error instanceof ImageError && error.code === "no-direct" && !error.message.includes("\n"),
   );
 });
+
+for (const lane of [undefined, "threads", "io_uring"] as const) {
+  const skip = lane === "io_uring" ? uringOptions : {};
+  test(`flushing that fails is said to be flushing (${lane ?? "no lanes"})`, skip, async (t) => {
+    // A character device has nothing that could be written out, and says so.
+    const fd = openSync("/dev/null", "r+");
+    const lanes = lane === undefined ? undefined : new FileLanes(fd, { path: "null", slowLane: lane });
+    const store = new FileStore(fd, { path: "null", byteLength: 4096, isReadOnly: false, lanes });
+    t.after(() => store.close());
+    await assert.rejects(
+      async () => store.flush(),
+      (error) => error instanceof StoreError && /flush/.test(error.message) && /EINVAL/.test(error.message),
+    );
+  });
+}
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
