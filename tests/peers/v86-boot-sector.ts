@@ -48,3 +48,17 @@ export function replacedCodeDisk(): Uint8Array {
   disk.set([0xb0, 0x42, 0xc3], 1024); // mov al, "B"; ret
   return disk;
 }
+
+/** A boot sector that says `>` on the serial line, sends back what comes there up to the end of a line, and halts. */
+export function echoDisk(): Uint8Array {
+  const disk = new Uint8Array(1 << 20);
+  disk.set([
+    ...[0xba, 0xf8, 0x03, 0xb0, 0x3e, 0xee], // mov dx, 0x3f8; mov al, ">"; out dx, al
+    ...[0xba, 0xfd, 0x03], // echo: mov dx, 0x3fd
+    ...[0xec, 0xa8, 0x01, 0x74, 0xfb], // wait: in al, dx; test al, 1; jz wait
+    ...[0xba, 0xf8, 0x03, 0xec, 0xee], // mov dx, 0x3f8; in al, dx; out dx, al
+    ...[0x3c, 0x0a, 0x75, 0xef, 0xfa, 0xf4], // cmp al, 10; jne echo; cli; hlt
+  ]);
+  disk.set([0x55, 0xaa], 510);
+  return disk;
+}

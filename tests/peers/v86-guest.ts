@@ -36,14 +36,18 @@ export async function makePc(options: Partial<V86PcOptions> = {}): Promise<V86Pc
 /** Modules that {@link bootLinux} loads before it asks for commands, besides what these need. */
 const usualModules = ["virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic"];
 
-/** The kernel and a first file system with a shell. `others` are module files from elsewhere, in the order to load them in. */
+/**
+ * The kernel and a first file system with a shell. `others` are module files from elsewhere, in the order to load them in.
+ * @param basis what is loaded besides `modules`: a guest with less is there sooner.
+ */
 export function linuxFiles(
   modules: readonly string[] = [],
   others: readonly string[] = [],
+  basis: readonly string[] = usualModules,
 ): Pick<V86PcOptions, "kernel" | "initrd" | "commandLine"> {
   return {
     kernel: readFileSync(join(kernelFolder, "vmlinuz")),
-    initrd: makeArchive(firstFileSystem([...moduleOrder(kernelFolder, [...usualModules, ...modules]), ...others])),
+    initrd: makeArchive(firstFileSystem([...moduleOrder(kernelFolder, [...basis, ...modules]), ...others])),
     commandLine: "console=ttyS0 tsc=reliable mitigations=off random.trust_cpu=on quiet loglevel=3 panic=-1",
   };
 }

@@ -78,7 +78,7 @@ test("page: Linux mounts the picked disk, its checksum is equal, and what it wri
 }, async () => {
   await withPage(async (page, folder) => {
     const image = formatExt4(16 << 20);
-    const { kernel, initrd, commandLine } = linuxFiles();
+    const { kernel, initrd, commandLine } = linuxFiles([], [], ["virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]);
     const file = (name: string, bytes: Uint8Array | undefined) => {
       const path = join(folder, name);
       writeFileSync(path, bytes as Uint8Array);
