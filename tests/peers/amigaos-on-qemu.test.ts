@@ -15,6 +15,7 @@ import {
   pegasos2,
   settle,
 } from "../../src/machine/index.js";
+import { Scatter } from "../../src/memory/index.js";
 import type { TraceEvent } from "../../src/observe/index.js";
 import {
   type AmigaProfile,
@@ -28,8 +29,9 @@ import {
   SoftwarePort,
 } from "../../src/os/index.js";
 import { findQemu, type QemuDisk, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
-import { cdb } from "../../src/scsi/index.js";
-import { AmigaProgram, amigaPattern, seededRandom } from "../../src/testing/index.js";
+import { cdb, Disk } from "../../src/scsi/index.js";
+import { MemoryStore } from "../../src/storage/index.js";
+import { AmigaProgram, amigaPattern, openAmigaLoop, seededRandom } from "../../src/testing/index.js";
 import { after, before, test } from "./limited-test.js";
 
 const imageSize = 4 << 20;
@@ -138,6 +140,45 @@ async function copy(program: AmigaProgram, from: number, to: number, length: num
   }
 }
 
+/** Stress checks 1 to 3 as far as they do without a file system. */
+async function stress(system: AmigaSystem): Promise<void> {
+  const program = await openUnit(system, 0);
+  const random = seededRandom(7);
+  const data = program.buffer(96 * 1024);
+  const roundTrip = async (offset: number, length: number) => {
+    const bytes = Uint8Array.from({ length }, () => random.below(256));
+    system.memory.write(data, bytes);
+    const request = { offset, length, data };
+    assert.equal((await program.do({ command: Command.CMD_WRITE, ...request })).error, 0);
+    system.memory.fill(data, 0, length);
+    assert.equal((await program.do({ command: Command.CMD_READ, ...request })).error, 0);
+    assert.equal(hash(system.memory.read(data, length)), hash(bytes));
+  };
+  await roundTrip(0, 90 * 1024);
+  for (let count = 0; count < 100; count++) await roundTrip(512 * count, 512);
+  await copy(program, 1 << 20, 2 << 20, 554 * 1024);
+  await copy(program, 0, 2 << 20, 1260 * 1024);
+  await Promise.all([0, 1, 2].map((place) => copy(program, 1 << 20, (place + 2) * 600 * 1024, 554 * 1024)));
+  for (let round = 0; round < 2; round++) {
+    const again = await AmigaProgram.open(system, 0);
+    assert.equal((await again.do(again.scsi(cdb.inquiry(36), 36).what)).error, 0);
+    await again.close();
+  }
+  assert.equal((await program.do({ command: Command.CMD_UPDATE })).error, 0);
+  await program.close();
+}
+
+/** What {@link stress} leaves on the disk. */
+function checkCopies(written: Uint8Array): void {
+  const source = written.subarray(1 << 20, (1 << 20) + 554 * 1024);
+  assert.ok(source.some((byte) => byte !== 0));
+  for (const place of [2, 3, 4]) {
+    const at = place * 600 * 1024;
+    // The first copy lies over the place that it was made from.
+    if (at >= (1 << 20) + 554 * 1024) assert.equal(hash(written.subarray(at, at + source.length)), hash(source));
+  }
+}
+
 for (const board of [amigaone, pegasos2]) {
   const skip = missing(board);
   const isLegacy = board === amigaone;
@@ -203,42 +244,22 @@ for (const board of [amigaone, pegasos2]) {
       });
     });
 
+    test(`stress 1 to 3 of 9.5 on ${board.name}, ours, ${name}`, async () => {
+      const store = MemoryStore.of(content.slice());
+      const units = [{ target: 0, lun: 0, unit: new Disk(store, { powerOnAttention: true }) }];
+      const loop = await openAmigaLoop({ board, profile, units, pages: "contiguous" });
+      await stress(loop.system);
+      const written = new Uint8Array(imageSize);
+      await store.read(0, Scatter.of(written), imageSize);
+      await loop.close();
+      checkCopies(written);
+    });
+
     test(`stress 1 to 3 of 9.5 on QEMU's ${board.name}, ${name}`, { skip }, async () => {
       const path = join(folder, `${board.name}-${name}.img`);
       copyFileSync(image, path);
-      await onQemu(board, { profile, disks: [{ image: path, write: true }] }, async ({ system }) => {
-        const program = await openUnit(system, 0);
-        const random = seededRandom(7);
-        const data = program.buffer(96 * 1024);
-        const roundTrip = async (offset: number, length: number) => {
-          const bytes = Uint8Array.from({ length }, () => random.below(256));
-          system.memory.write(data, bytes);
-          const request = { offset, length, data };
-          assert.equal((await program.do({ command: Command.CMD_WRITE, ...request })).error, 0);
-          system.memory.fill(data, 0, length);
-          assert.equal((await program.do({ command: Command.CMD_READ, ...request })).error, 0);
-          assert.equal(hash(system.memory.read(data, length)), hash(bytes));
-        };
-        await roundTrip(0, 90 * 1024);
-        for (let count = 0; count < 100; count++) await roundTrip(512 * count, 512);
-        await copy(program, 1 << 20, 2 << 20, 554 * 1024);
-        await copy(program, 0, 2 << 20, 1260 * 1024);
-        await Promise.all([0, 1, 2].map((place) => copy(program, 1 << 20, (place + 2) * 600 * 1024, 554 * 1024)));
-        for (let round = 0; round < 2; round++) {
-          const again = await AmigaProgram.open(system, 0);
-          assert.equal((await again.do(again.scsi(cdb.inquiry(36), 36).what)).error, 0);
-          await again.close();
-        }
-        assert.equal((await program.do({ command: Command.CMD_UPDATE })).error, 0);
-        await program.close();
-      });
-      const written = readFileSync(path);
-      const source = written.subarray(1 << 20, (1 << 20) + 554 * 1024);
-      for (const place of [2, 3, 4]) {
-        const at = place * 600 * 1024;
-        // The first copy lies over the place that it was made from.
-        if (at >= (1 << 20) + 554 * 1024) assert.equal(hash(written.subarray(at, at + source.length)), hash(source));
-      }
+      await onQemu(board, { profile, disks: [{ image: path, write: true }] }, ({ system }) => stress(system));
+      checkCopies(readFileSync(path));
     });
   }
 
@@ -314,42 +335,48 @@ test("two controllers on QEMU's pegasos2: version 1.5 uses the first, the extend
   }
 });
 
-test("check 12 on QEMU's pegasos2: 66 000 requests on one queue", { skip: missing(pegasos2) }, () =>
-  onQemu(pegasos2, {}, async ({ system }) => {
-    const program = await AmigaProgram.open(system, 0);
-    await lanes(program, 66_000, 32);
-    await program.close();
-  }),
-);
+for (const board of [amigaone, pegasos2]) {
+  test(`check 12 on QEMU's ${board.name}: 66 000 requests on one queue`, { skip: missing(board) }, () =>
+    onQemu(board, {}, async ({ system }) => {
+      const program = await AmigaProgram.open(system, 0);
+      await lanes(program, 66_000, 32);
+      await program.close();
+    }),
+  );
+}
 
-test("stress 5.4 of 9.5: a CD is taken out and another put in", { skip: missing(pegasos2) }, async () => {
-  const disc = join(folder, "disc.iso");
-  writeFileSync(disc, new Uint8Array(2048 * 100));
-  await onQemu(pegasos2, {}, async ({ machine, system }) => {
-    const id = await machine.plugDisk(0, { image: disc, target: 2, lun: 0, kind: "cd" });
-    for (let turn = 0; turn < 100 && system.device.units.length < 3; turn++) await pause(10);
-    const program = await AmigaProgram.open(system, 2);
-    const capacity = async () => (await program.do(program.scsi(cdb.readCapacity10(), 8).what)).error;
-    assert.equal(await capacity(), 0);
-    const held = program.send({ command: Command.TD_ADDCHANGEINT });
-    const before = await program.do({ command: Command.TD_CHANGENUM });
-    await machine.qmp.execute("blockdev-open-tray", { id, force: true });
-    await machine.qmp.execute("blockdev-remove-medium", { id });
-    assert.notEqual(await capacity(), 0);
-    assert.equal((await program.wait(held)).error, 0);
-    assert.equal((await program.do({ command: Command.TD_CHANGESTATE })).actual, 1);
-    await machine.qmp.execute("blockdev-add", {
-      driver: "raw",
-      "node-name": "new",
-      file: { driver: "file", filename: disc },
+for (const board of [amigaone, pegasos2]) {
+  test(`stress 5.4 of 9.5 on QEMU's ${board.name}: a CD is taken out and another put in`, {
+    skip: missing(board),
+  }, async () => {
+    const disc = join(folder, "disc.iso");
+    writeFileSync(disc, new Uint8Array(2048 * 100));
+    await onQemu(board, {}, async ({ machine, system }) => {
+      const id = await machine.plugDisk(0, { image: disc, target: 2, lun: 0, kind: "cd" });
+      for (let turn = 0; turn < 100 && system.device.units.length < 3; turn++) await pause(10);
+      const program = await AmigaProgram.open(system, 2);
+      const capacity = async () => (await program.do(program.scsi(cdb.readCapacity10(), 8).what)).error;
+      assert.equal(await capacity(), 0);
+      const held = program.send({ command: Command.TD_ADDCHANGEINT });
+      const before = await program.do({ command: Command.TD_CHANGENUM });
+      await machine.qmp.execute("blockdev-open-tray", { id, force: true });
+      await machine.qmp.execute("blockdev-remove-medium", { id });
+      assert.notEqual(await capacity(), 0);
+      assert.equal((await program.wait(held)).error, 0);
+      assert.equal((await program.do({ command: Command.TD_CHANGESTATE })).actual, 1);
+      await machine.qmp.execute("blockdev-add", {
+        driver: "raw",
+        "node-name": "new",
+        file: { driver: "file", filename: disc },
+      });
+      await machine.qmp.execute("blockdev-insert-medium", { id, "node-name": "new" });
+      await machine.qmp.execute("blockdev-close-tray", { id });
+      await pause(50);
+      assert.equal(await capacity(), 0);
+      const after = await program.do({ command: Command.TD_CHANGENUM });
+      assert.equal((await program.do({ command: Command.TD_CHANGESTATE })).actual, 0);
+      assert.ok(after.actual > before.actual, `${before.actual} ${after.actual}`);
+      await program.close();
     });
-    await machine.qmp.execute("blockdev-insert-medium", { id, "node-name": "new" });
-    await machine.qmp.execute("blockdev-close-tray", { id });
-    await pause(50);
-    assert.equal(await capacity(), 0);
-    const after = await program.do({ command: Command.TD_CHANGENUM });
-    assert.equal((await program.do({ command: Command.TD_CHANGESTATE })).actual, 0);
-    assert.ok(after.actual > before.actual, `${before.actual} ${after.actual}`);
-    await program.close();
   });
-});
+}

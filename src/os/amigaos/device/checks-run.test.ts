@@ -173,15 +173,19 @@ test("check 21: a unit attention on first use is absorbed by the synchronous pat
 });
 
 test("check 24: requests for a change are held; replaced -2, taken back 0, at the last close -2, not before", async () => {
-  const loop = await openAmigaLoop();
-  await checkHeldRequests(loop.system);
-  await loop.close();
+  for (const board of boards) {
+    const loop = await openAmigaLoop({ board });
+    await checkHeldRequests(loop.system);
+    await loop.close();
+  }
 });
 
 test("check 24: version 1.5 orphans what is replaced", async () => {
-  const loop = await openAmigaLoop({ profile: "strict" });
-  await checkOrphans(loop.system);
-  await loop.close();
+  for (const board of boards) {
+    const loop = await openAmigaLoop({ board, profile: "strict" });
+    await checkOrphans(loop.system);
+    await loop.close();
+  }
 });
 
 test("check 25: AbortIO takes what is queued; what is in flight it aborts (extended) or leaves alone (strict)", async () => {
@@ -237,26 +241,28 @@ test("check 26: the last close under load answers everything", () =>
     }
   }));
 
-test("check 27: a unit that never answers costs -7 in time, and others nothing", async () => {
-  const faults = {
-    command: ({ target, cdb: [opcode] }: { target: number; cdb: Uint8Array }) =>
-      target === 1 && isDead && opcode !== 0x12 ? ({ kind: "never" } as const) : undefined,
-  };
-  let isDead = false;
-  const loop = await openAmigaLoop({ faults, timeout: 80 });
-  const [living, dead] = [await loop.open(0), await loop.open(1)];
-  await readMany(dead, 1, 512);
-  isDead = true;
-  const requests = Array.from({ length: 5 }, () => dead.send(read(dead.buffer(512))));
-  const command = dead.send(dead.scsi(cdb.testUnitReady(), 16).what);
-  await readMany(living, 60, 512);
-  for (const request of [...requests, command]) {
-    assert.deepEqual(await inTime(dead.wait(request), 1500), { error: -7, actual: 0 });
-  }
-  isDead = false;
-  await readMany(dead, 3, 512);
-  await loop.close();
-});
+for (const board of boards) {
+  test(`check 27 on ${board}: a unit that never answers costs -7 in time, and others nothing`, async () => {
+    const faults = {
+      command: ({ target, cdb: [opcode] }: { target: number; cdb: Uint8Array }) =>
+        target === 1 && isDead && opcode !== 0x12 ? ({ kind: "never" } as const) : undefined,
+    };
+    let isDead = false;
+    const loop = await openAmigaLoop({ board, faults, timeout: 80 });
+    const [living, dead] = [await loop.open(0), await loop.open(1)];
+    await readMany(dead, 1, 512);
+    isDead = true;
+    const requests = Array.from({ length: 5 }, () => dead.send(read(dead.buffer(512))));
+    const command = dead.send(dead.scsi(cdb.testUnitReady(), 16).what);
+    await readMany(living, 60, 512);
+    for (const request of [...requests, command]) {
+      assert.deepEqual(await inTime(dead.wait(request), 1500), { error: -7, actual: 0 });
+    }
+    isDead = false;
+    await readMany(dead, 3, 512);
+    await loop.close();
+  });
+}
 
 test("check 28: without interrupts all commands complete (extended), version 1.5 serves the synchronous ones", async () => {
   for (const board of boards) {
@@ -277,9 +283,20 @@ test("check 28: without interrupts all commands complete (extended), version 1.5
 });
 
 /** A ring whose device is hostile: our own device half never hears of what the driver adds. */
-async function hostileRun(seed: number, profile: AmigaProfile | "strict" | "extended"): Promise<void> {
+async function hostileRun(
+  board: (typeof boards)[number],
+  seed: number,
+  profile: AmigaProfile | "strict" | "extended",
+): Promise<void> {
   const features = featureSet(ringFeatures.EVENT_IDX);
-  const loop = await openAmigaLoop({ profile, features, timeout: 60, poison: false, units: [patternDisk(0, 0)] });
+  const loop = await openAmigaLoop({
+    board,
+    profile,
+    features,
+    timeout: 60,
+    poison: false,
+    units: [patternDisk(0, 0)],
+  });
   const program = await loop.open();
   const random = seededRandom(seed);
   try {
@@ -325,7 +342,10 @@ async function hostileRun(seed: number, profile: AmigaProfile | "strict" | "exte
 
 test("check 29: a device that breaks the ring's rules costs errors, not the program (seeds 1 to 12, three drivers)", async () => {
   for (let seed = 1; seed <= 12; seed++) {
-    for (const profile of ["strict", "extended", profileWith([])] as const) await hostileRun(seed, profile);
+    for (const profile of ["strict", "extended", profileWith([])] as const) {
+      await hostileRun("pegasos2", seed, profile);
+      if (seed <= 4) await hostileRun("amigaone", seed, profile);
+    }
   }
 });
 
