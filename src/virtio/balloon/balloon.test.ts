@@ -98,6 +98,17 @@ for (const transport of transports) {
   });
 }
 
+test("a device that is never content does not keep timers from their turn", { timeout: 10_000 }, async () => {
+  let swaps = 0;
+  // Bounded, so that without the rule the test fails and does not hang.
+  const swap = (pages: number) => () => void (++swaps < 100_000 && half.setTarget(pages));
+  const { device: half, close } = await loop({ device: { inflated: swap(0), deflated: swap(1) } });
+  half.setTarget(1);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.ok(swaps > 0 && swaps < 100_000, `${swaps} swaps`);
+  await close();
+});
+
 test("R-1101: queues inflate, deflate, statistics; features MUST_TELL_HOST 0 and STATS_VQ 1", () => {
   assert.deepEqual({ ...BalloonQueue }, { Inflate: 0, Deflate: 1, Statistics: 2 });
   const whole = new VirtioBalloonDevice({ mustTellHost: true });

@@ -41,6 +41,8 @@ export const knownBalloonFeatures = featureSet(
 
 /** Page numbers in one buffer: what other drivers send too. */
 const pagesAtOnce = 256;
+/** Buffers after which timers and other devices have their turn. */
+const roundsOfATurn = 16;
 
 /** The driver of one balloon. */
 export class VirtioBalloonDriver extends DeviceDriver {
@@ -54,6 +56,8 @@ export class VirtioBalloonDriver extends DeviceDriver {
   #teller: StatisticsTeller | undefined;
   #working: Promise<void> | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Looks at the device's wish so far. */
+  #rounds = 0;
   /** A freeze is on its way: the device's wishes do not count. */
   #isEmptying = false;
 
@@ -146,6 +150,8 @@ export class VirtioBalloonDriver extends DeviceDriver {
     clearTimeout(this.#retry);
     try {
       while (this.state === "up" && !this.#isEmptying) {
+        // A device in this process may answer at once and never be content: everything else has its turn now and then.
+        if (++this.#rounds % roundsOfATurn === 0) await new Promise((resolve) => setTimeout(resolve));
         const missing = Math.min(this.target, this.#options.mostPages ?? Number.POSITIVE_INFINITY) - this.#pages.length;
         if (missing === 0) return;
         if (missing < 0) await this.#giveBack(-missing);
