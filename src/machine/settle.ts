@@ -9,10 +9,18 @@ const turn = 100;
  */
 export async function settle<T>(machine: Machine, work: Promise<T>): Promise<T> {
   let settled = false;
+  // One reaction to the work for all turns: a race in each would leave one behind in each, as long as the work lasts.
+  let endTurn = () => {};
   const done = work.finally(() => {
     settled = true;
+    endTurn();
   });
   done.catch(() => {});
-  while (!settled) await Promise.race([machine.idle(turn), done]);
+  while (!settled) {
+    await new Promise<void>((resolve, reject) => {
+      endTurn = resolve;
+      machine.idle(turn).then(resolve, reject);
+    });
+  }
   return done;
 }
