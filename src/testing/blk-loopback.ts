@@ -7,7 +7,8 @@ import {
   VirtioBlkDriver,
   type VirtioBlkOptions,
 } from "../virtio/index.js";
-import { type LoopbackMachine, type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
+import { type DrivenDevice, driveDevice, type PluggedDevice } from "./driven-loopback.js";
+import { type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
 
 /** What the loopback is made of. */
 export interface BlkLoopbackOptions extends LoopbackMachineOptions {
@@ -18,23 +19,12 @@ export interface BlkLoopbackOptions extends LoopbackMachineOptions {
 }
 
 /** A machine with a disk that no driver has opened yet. */
-export interface PluggedBlkLoopback extends LoopbackMachine {
+export interface PluggedBlkLoopback extends PluggedDevice<VirtioBlkDriver, BlkDriverOptions> {
   readonly device: VirtioBlkDevice;
-  /** Opens a transport and the driver on it. */
-  openDriver(options?: BlkDriverOptions): Promise<VirtioBlkDriver>;
-  /** Closes device, store and machine. */
-  unplug(): Promise<void>;
 }
 
 /** A machine whose disk is driven. */
-export interface BlkLoopback extends PluggedBlkLoopback {
-  readonly driver: VirtioBlkDriver;
-  /**
-   * Takes the driver off, closes everything and, with poison, asserts that all memory came back.
-   * @throws InternalError when memory is still lent or allocated.
-   */
-  close(): Promise<void>;
-}
+export type BlkLoopback = DrivenDevice<PluggedBlkLoopback, VirtioBlkDriver>;
 
 /** Puts a disk into a machine. */
 export function plugBlkLoopback(options: BlkLoopbackOptions = {}): PluggedBlkLoopback {
@@ -60,15 +50,5 @@ export function plugBlkLoopback(options: BlkLoopbackOptions = {}): PluggedBlkLoo
 
 /** Puts a disk into a machine and opens our driver on it. */
 export async function createBlkLoopback(options: BlkLoopbackOptions = {}): Promise<BlkLoopback> {
-  const plugged = plugBlkLoopback(options);
-  const driver = await plugged.openDriver();
-  return {
-    ...plugged,
-    driver,
-    async close() {
-      await driver.close();
-      await plugged.unplug();
-      plugged.dma?.assertNothingAllocated();
-    },
-  };
+  return driveDevice(plugBlkLoopback(options));
 }

@@ -6,6 +6,7 @@ export * from "./blk-bytes.js";
 export * from "./blk-loopback.js";
 export * from "./defect-scenario.js";
 export * from "./device-loopback.js";
+export type { DrivenDevice, PluggedDevice } from "./driven-loopback.js";
 export * from "./failing-store.js";
 export * from "./guarded-memory.js";
 export * from "./hostile-chains.js";

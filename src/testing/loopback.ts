@@ -11,7 +11,8 @@ import {
   VirtioScsiDriver,
   type VirtioScsiOptions,
 } from "../virtio/index.js";
-import { type LoopbackMachine, type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
+import { type DrivenDevice, driveDevice, type PluggedDevice } from "./driven-loopback.js";
+import { type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
 
 /** A unit and its place. */
 export interface LoopbackUnit {
@@ -29,24 +30,13 @@ export interface LoopbackOptions extends LoopbackMachineOptions {
 }
 
 /** A machine with an adapter that no driver has opened yet. */
-export interface PluggedLoopback extends LoopbackMachine {
+export interface PluggedLoopback extends PluggedDevice<VirtioScsiDriver, ScsiDriverOptions> {
   readonly bus: ScsiBus;
   readonly device: VirtioScsiDevice;
-  /** Opens a transport and the driver on it. */
-  openDriver(options?: ScsiDriverOptions): Promise<VirtioScsiDriver>;
-  /** Closes units and machine. */
-  unplug(): Promise<void>;
 }
 
 /** A machine whose adapter is driven. */
-export interface Loopback extends PluggedLoopback {
-  readonly driver: VirtioScsiDriver;
-  /**
-   * Takes the driver off, closes everything and, with poison, asserts that all memory came back.
-   * @throws InternalError when memory is still lent or allocated.
-   */
-  close(): Promise<void>;
-}
+export type Loopback = DrivenDevice<PluggedLoopback, VirtioScsiDriver>;
 
 /** A disk of `byteLength` bytes of memory at a place. */
 export function memoryDisk(target: number, lun: number, byteLength = 1 << 20): LoopbackUnit {
@@ -78,15 +68,5 @@ export function plugLoopback(options: LoopbackOptions = {}): PluggedLoopback {
 
 /** Puts an adapter into a machine and opens our driver on it. */
 export async function createLoopback(options: LoopbackOptions = {}): Promise<Loopback> {
-  const plugged = plugLoopback(options);
-  const driver = await plugged.openDriver();
-  return {
-    ...plugged,
-    driver,
-    async close() {
-      await driver.close();
-      await plugged.unplug();
-      plugged.dma?.assertNothingAllocated();
-    },
-  };
+  return driveDevice(plugLoopback(options));
 }

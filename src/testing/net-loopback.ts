@@ -7,7 +7,8 @@ import {
   VirtioNetDriver,
   type VirtioNetOptions,
 } from "../virtio/index.js";
-import { type LoopbackMachine, type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
+import { type DrivenDevice, driveDevice, type PluggedDevice } from "./driven-loopback.js";
+import { type LoopbackMachineOptions, plugIntoMachine } from "./loopback-machine.js";
 
 /** What the loopback is made of. */
 export interface NetLoopbackOptions extends LoopbackMachineOptions {
@@ -18,23 +19,12 @@ export interface NetLoopbackOptions extends LoopbackMachineOptions {
 }
 
 /** A machine with an adapter that no driver has opened yet. */
-export interface PluggedNetLoopback extends LoopbackMachine {
+export interface PluggedNetLoopback extends PluggedDevice<VirtioNetDriver, NetDriverOptions> {
   readonly device: VirtioNetDevice;
-  /** Opens a transport and the driver on it. */
-  openDriver(options?: NetDriverOptions): Promise<VirtioNetDriver>;
-  /** Closes the machine. */
-  unplug(): Promise<void>;
 }
 
 /** A machine whose adapter is driven. */
-export interface NetLoopback extends PluggedNetLoopback {
-  readonly driver: VirtioNetDriver;
-  /**
-   * Takes the driver off, closes everything and, with poison, asserts that all memory came back.
-   * @throws InternalError when memory is still lent or allocated.
-   */
-  close(): Promise<void>;
-}
+export type NetLoopback = DrivenDevice<PluggedNetLoopback, VirtioNetDriver>;
 
 /** A peer that keeps what comes, and sends what it is told to. */
 export class RecordingPeer implements PacketPeer {
@@ -91,17 +81,7 @@ export function plugNetLoopback(options: NetLoopbackOptions = {}): PluggedNetLoo
 
 /** Puts an adapter into a machine and opens our driver on it. */
 export async function createNetLoopback(options: NetLoopbackOptions = {}): Promise<NetLoopback> {
-  const plugged = plugNetLoopback(options);
-  const driver = await plugged.openDriver();
-  return {
-    ...plugged,
-    driver,
-    async close() {
-      await driver.close();
-      await plugged.unplug();
-      plugged.dma?.assertNothingAllocated();
-    },
-  };
+  return driveDevice(plugNetLoopback(options));
 }
 
 /** A frame of `length` bytes with a pattern that `seed` starts, to `to` from `from`. */
