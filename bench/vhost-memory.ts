@@ -4,10 +4,9 @@
  */
 
 import { openPlane } from "../src/cli/serve-plane.js";
-import { Tally } from "../src/cli/tallied-store.js";
 import { Scatter } from "../src/memory/index.js";
 import { linuxBackEndSystem, VhostUserServer } from "../src/platform/vhost-user/index.js";
-import { MemoryStore } from "../src/storage/index.js";
+import { MemoryStore, Tally } from "../src/storage/index.js";
 import { VhostUserBackEnd } from "../src/transport/index.js";
 import { VirtioBlkDevice } from "../src/virtio/index.js";
 

@@ -1,6 +1,7 @@
 /** One line on a terminal that is written again each second: what a server does just now. Nothing in a pipe. */
+
+import type { Tally } from "../storage/index.js";
 import { formatRate } from "./table.js";
-import type { Tally } from "./tallied-store.js";
 
 const interval = 1000;
 /** Back to the start of the line, and clears it. */

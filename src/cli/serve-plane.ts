@@ -1,10 +1,10 @@
 /** Who serves the queues of `ringside serve`: the main thread's event loop, or threads. */
 import { setFlagsFromString } from "node:v8";
 import { nodeEvents, ThreadRunner } from "../platform/vhost-user/index.js";
+import type { Tally } from "../storage/index.js";
 import { EventLoopRunner, type QueueRunner } from "../transport/index.js";
 import { WorkFailed } from "./errors.js";
 import type { ServedDevice } from "./served-device.js";
-import type { Tally } from "./tallied-store.js";
 
 /** How queues are served. */
 export interface PlaneOptions {

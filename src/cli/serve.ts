@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { SystemCallError } from "../linux/index.js";
 import { linuxBackEndSystem, VhostUserServer } from "../platform/vhost-user/index.js";
+import { Tally } from "../storage/index.js";
 import { featureSet, ringFeatures, VhostUserBackEnd } from "../transport/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
@@ -22,7 +23,6 @@ import { openPlane, type ServePlane } from "./serve-plane.js";
 import { openBlkDevice, type ServedDevice, ServedUnits } from "./served-device.js";
 import { checkNewSocket, checkSocketPath, isFolder, listenError } from "./socket-path.js";
 import { formatSize, formatTable } from "./table.js";
-import { Tally } from "./tallied-store.js";
 
 /** Carries the command out: ends when a signal comes. @throws what {@link exitStatusOf} knows */
 export async function serve(

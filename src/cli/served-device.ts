@@ -4,13 +4,13 @@ import { join, resolve } from "node:path";
 import { CdDrive, Disk, type LogicalUnit, ScsiBus } from "../scsi/index.js";
 import { DurableText, type FileStore, reopenImage } from "../storage/file/index.js";
 import type { Store } from "../storage/index.js";
+import { TalliedStore, Tally } from "../storage/index.js";
 import type { DeviceType } from "../transport/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
 import { UsageError } from "./errors.js";
 import type { PlacedImage } from "./image-argument.js";
 import { openPlacedImage } from "./open-placed-image.js";
 import type { ServeOptions } from "./serve-options.js";
-import { TalliedStore, Tally } from "./tallied-store.js";
 
 /** Front ends' rings have 128 entries or more: a request with its header and status fits into such a ring. */
 const segMax = 126;

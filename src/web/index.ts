@@ -1,4 +1,3 @@
-export * from "./counted-store.js";
 export * from "./page-html.js";
 export * from "./picked-file-store.js";
 export * from "./serial-pane.js";

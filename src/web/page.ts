@@ -2,9 +2,8 @@
 import { Scatter } from "../memory/index.js";
 import { makeV86Pc, type V86Constructor, type V86Pc, type V86Registers } from "../platform/v86/index.js";
 import { Disk, ScsiBus } from "../scsi/index.js";
-import { OverlayStore } from "../storage/index.js";
+import { OverlayStore, type Store, TalliedStore, Tally } from "../storage/index.js";
 import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
-import { CountedStore } from "./counted-store.js";
 import { browser, element, make } from "./document.js";
 import { PickedFileStore, type ReadableFile } from "./picked-file-store.js";
 import { bytesOfKey, SerialText } from "./serial-pane.js";
@@ -17,7 +16,9 @@ const refreshTime = 100;
 /** A PC that runs, and its disk. */
 interface Running {
   readonly pc: V86Pc;
-  readonly disk: CountedStore | undefined;
+  readonly disk: Store | undefined;
+  /** What was asked of the disk. */
+  readonly tally: Tally;
   readonly name: string;
 }
 
@@ -69,19 +70,20 @@ async function start(): Promise<void> {
     commandLine: element("append").value,
     screen: element("screen"),
   });
-  const store = disk === undefined ? undefined : new CountedStore(new OverlayStore(new PickedFileStore(disk)));
+  const tally = new Tally();
+  const store = disk === undefined ? undefined : new TalliedStore(new OverlayStore(new PickedFileStore(disk)), tally);
   if (store !== undefined) plug(pc, store);
   serial = new SerialText();
   pc.emulator.add_listener("serial0-output-byte", ((byte: number) => serial.put(byte)) as (argument: never) => void);
   pc.emulator.add_listener("cpu-event-halt", () => tell("The PC has halted"));
   pc.onFailure = (error) => tell(`A device failed: ${String(error)}`, true);
-  running = { pc, disk: store, name: disk?.name ?? "disk" };
+  running = { pc, disk: store, tally, name: disk?.name ?? "disk" };
   await pc.emulator.run();
   tell("Running");
   element("serial").focus();
 }
 
-function plug(pc: V86Pc, store: CountedStore): void {
+function plug(pc: V86Pc, store: Store): void {
   const options = { classCode: scsiController, registers: element("registers").value as V86Registers };
   if (element("device").value === "blk") {
     pc.plugVirtio(new VirtioBlkDevice(store), options);
@@ -128,10 +130,10 @@ function refresh(): void {
   element("start").disabled = running !== undefined;
   element("stop").disabled = running === undefined;
   element("save").disabled = running?.disk === undefined;
-  const disk = running?.disk;
-  if (disk === undefined) return;
+  if (running?.disk === undefined) return;
+  const { name, tally } = running;
   const size = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  const cells = [running?.name ?? "", disk.reads, size(disk.bytesRead), disk.writes, size(disk.bytesWritten)];
+  const cells = [name, tally.reads, size(tally.bytesRead), tally.writes, size(tally.bytesWritten)];
   const row = make("tr", "");
   for (const cell of cells) row.append(make("td", String(cell)));
   element("counters").replaceChildren(row);

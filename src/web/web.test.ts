@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Scatter } from "../memory/index.js";
-import { OverlayStore } from "../storage/index.js";
-import { CountedStore } from "./counted-store.js";
+import { OverlayStore, TalliedStore, Tally } from "../storage/index.js";
 import { PickedFileStore } from "./picked-file-store.js";
 import { bytesOfKey, SerialText } from "./serial-pane.js";
 
@@ -40,7 +39,8 @@ test("a picked file: read late, then at once; over it the guest's writes, and th
   const original = bytes.slice();
   const file = new PickedFileStore(new Blob([bytes]));
   assert.equal(file.byteLength, (3 << 20) + 512);
-  const store = new CountedStore(new OverlayStore(file));
+  const tally = new Tally();
+  const store = new TalliedStore(new OverlayStore(file), tally);
   const read = async (at: number, length: number) => {
     const into = new Uint8Array(length);
     const answer = store.read(at, Scatter.of(into), length);
@@ -58,7 +58,7 @@ test("a picked file: read late, then at once; over it the guest's writes, and th
   await store.write(512, Scatter.of(new Uint8Array(512).fill(9)), 512);
   assert.deepEqual((await read(512, 512)).into, new Uint8Array(512).fill(9));
   assert.deepEqual(bytes, original);
-  assert.deepEqual([store.reads, store.writes, store.bytesWritten], [4, 1, 512]);
+  assert.deepEqual([tally.reads, tally.writes, tally.bytesWritten], [4, 1, 512]);
   assert.throws(() => file.write(), { name: "StoreError", code: "read-only" });
 });
 

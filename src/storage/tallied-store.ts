@@ -1,6 +1,6 @@
-/** A store that counts what is asked of it: for the live rates of `serve`. */
+/** A store that counts what is asked of it, for those who watch. */
 import type { Scatter } from "../memory/index.js";
-import type { Answer, ExtentStatus, Store } from "../storage/index.js";
+import type { Answer, ExtentStatus, Store } from "./store.js";
 
 const counted = { reads: 0, writes: 1, flushes: 2, bytesRead: 3, bytesWritten: 4 } as const;
 const length = 5;
@@ -12,7 +12,7 @@ export class Tally {
   readonly #all: Float64Array[];
 
   /** @param memory where this thread counts, from {@link Tally.forThread} of the one that reads. Default: its own. */
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT)) {
+  constructor(memory: ArrayBufferLike = new ArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT)) {
     this.own = new Float64Array(memory);
     this.#all = [this.own];
   }
@@ -49,6 +49,7 @@ export class Tally {
   }
 }
 
+/** The store around another. */
 export class TalliedStore implements Store {
   readonly description: string;
   readonly byteLength: number;
