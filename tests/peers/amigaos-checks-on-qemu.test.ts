@@ -27,17 +27,11 @@ import {
 } from "../../src/os/amigaos/commands/command-checks.test.js";
 import { Program, patternBytes } from "../../src/os/amigaos/commands/command-rig.test.js";
 import { checkHeldRequests, checkOrphans } from "../../src/os/amigaos/device/held-checks.test.js";
-import {
-  type AmigaProfile,
-  type AmigaSystem,
-  amigaProfiles,
-  Command,
-  type OpenAmigaOptions,
-  openAmigaos,
-} from "../../src/os/index.js";
+import { type AmigaSystem, Command, type OpenAmigaOptions, openAmigaos } from "../../src/os/index.js";
 import { commandBits, type PciFunctionHandle } from "../../src/pci/index.js";
 import { findQemu, type QemuDisk, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { AmigaProgram, inTime } from "../../src/testing/index.js";
+import { profilePastB32 } from "./amigaos-profiles.js";
 import { after, before, test } from "./limited-test.js";
 
 const mebibyte = 1 << 20;
@@ -133,12 +127,6 @@ for (const board of [amigaone, pegasos2]) {
   const skip = missing(board);
   for (const profile of ["strict", "extended"] as const) {
     const where = `QEMU's ${board.name}, ${profile}`;
-    /** Version 1.5 may hang with two requests at once on a modern device (B32): what needs that has this put right. */
-    const pastB32: AmigaProfile =
-      profile === "strict" && board === pegasos2
-        ? { ...amigaProfiles.strict, behaviour: { ...amigaProfiles.strict.behaviour, usedEventOrder: "ring" } }
-        : amigaProfiles[profile];
-
     test(`check 6 on ${where}: a command that moves less than there is room for says how much`, { skip }, () =>
       onQemu(board, [disk("small")], { profile }, async ({ program }) => {
         const answer = await (await program()).scsi([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], { room: 100 });
@@ -225,7 +213,7 @@ for (const board of [amigaone, pegasos2]) {
       onQemu(
         board,
         [disk("small")],
-        { profile: pastB32 },
+        { profile: profilePastB32(board, profile) },
         async ({ system, machine }) => {
           const { exec } = system;
           const program = await AmigaProgram.open(system, 1);

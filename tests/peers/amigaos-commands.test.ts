@@ -7,6 +7,7 @@ import { amigaone, type Board, findVirtioAdapters, pegasos2, settle } from "../.
 import { Program, patternBytes, patternDisk, withRig } from "../../src/os/amigaos/commands/command-rig.test.js";
 import { type AmigaSystem, Command, IoError, openAmigaos } from "../../src/os/index.js";
 import { findQemu, type QemuDisk, startQemuMachine } from "../../src/platform/qemu/index.js";
+import { profilePastB32 } from "./amigaos-profiles.js";
 import { programChecks, type TestBench } from "./amigaos-test-program.js";
 import { after, before, test } from "./limited-test.js";
 
@@ -40,7 +41,10 @@ async function withQemu(
   const machine = await startQemuMachine({ board, adapters: [{ kind: "virtio-scsi", disks }] });
   try {
     const adapters = findVirtioAdapters(machine).filter((adapter) => adapter.on === "pci");
-    const system = await settle(machine, openAmigaos(machine, adapters, { profile, timeout: 5000 }));
+    const system = await settle(
+      machine,
+      openAmigaos(machine, adapters, { profile: profilePastB32(board, profile), timeout: 5000 }),
+    );
     await settle(machine, work(system));
     await settle(machine, system.close());
   } finally {

@@ -18,9 +18,7 @@ import {
 import { Scatter } from "../../src/memory/index.js";
 import type { TraceEvent } from "../../src/observe/index.js";
 import {
-  type AmigaProfile,
   type AmigaSystem,
-  amigaProfiles,
   Command,
   ExecTask,
   type IoRequest,
@@ -32,6 +30,7 @@ import { findQemu, type QemuDisk, type QemuMachine, startQemuMachine } from "../
 import { cdb, Disk } from "../../src/scsi/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
 import { AmigaProgram, amigaPattern, openAmigaLoop, seededRandom } from "../../src/testing/index.js";
+import { profilePastB32 } from "./amigaos-profiles.js";
 import { after, before, test } from "./limited-test.js";
 
 const imageSize = 4 << 20;
@@ -53,12 +52,6 @@ function missing(board: Board): string | false {
     return (error as Error).message;
   }
 }
-
-/** Version 1.5, but for its byte order of used_event on modern devices: with that, two requests at once may hang (B32). */
-const strictPastB32: AmigaProfile = {
-  ...amigaProfiles.strict,
-  behaviour: { ...amigaProfiles.strict.behaviour, usedEventOrder: "ring" },
-};
 
 interface Place {
   readonly machine: QemuMachine;
@@ -205,10 +198,8 @@ for (const board of [amigaone, pegasos2]) {
     });
   });
 
-  for (const [name, profile] of [
-    ["strict", isLegacy ? amigaProfiles.strict : strictPastB32],
-    ["extended", amigaProfiles.extended],
-  ] as const) {
+  for (const name of ["strict", "extended"] as const) {
+    const profile = profilePastB32(board, name);
     test(`checks 8 to 11, 13, 26 on QEMU's ${board.name}, ${name}`, { skip }, async () => {
       await onQemu(board, { profile, pages: "contiguous" }, async ({ system }) => {
         assert.deepEqual(
