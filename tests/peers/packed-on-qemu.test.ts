@@ -21,6 +21,7 @@ import {
 import { BlkType, knownBlkFeatures, VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
 import { ChainPieces } from "../../src/virtqueue/index.js";
 import { after, before, test } from "./limited-test.js";
+import { newerQemu } from "./linux/guest.js";
 
 interface Case {
   readonly board: keyof typeof boards;
@@ -59,9 +60,6 @@ function whyMissing(board: keyof typeof boards): { skip?: string } {
     return { skip: (error as Error).message };
   }
 }
-
-/** A QEMU that has `in_order` (10.0), if there is one. */
-const newerQemu = process.env.RINGSIDE_QEMU10;
 
 async function onQemu(
   { board, prefer }: Case,
@@ -283,7 +281,9 @@ for (const packed of [false, true]) {
     },
   );
 
-  const skip = newerQemu === undefined ? { skip: "RINGSIDE_QEMU10 names no QEMU with in_order" } : whyMissing("pc");
+  const withInOrder = newerQemu();
+  const skip =
+    withInOrder === undefined ? { skip: "no QEMU 10, which has in_order: run .ci/install-peers" } : whyMissing("pc");
 
   test(`pc ${format}: IN_ORDER, RING_RESET and all else that QEMU 10 offers at once`, skip, async () => {
     const properties = { packed, in_order: true, iommu_platform: true };
@@ -301,7 +301,7 @@ for (const packed of [false, true]) {
           await driver.close();
         }
       },
-      join(newerQemu ?? "", "bin", "qemu-system-x86_64"),
+      withInOrder,
     );
   });
 }
