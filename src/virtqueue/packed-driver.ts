@@ -96,8 +96,13 @@ export class PackedDriver<Cookie> implements QueueDriver<Cookie> {
     const wrapped = (start & wrapBit) === 0;
     this._lap = (wrapped ? PackedFlag.Used : PackedFlag.Available) << 16;
     this._usedLap = wrapped ? 0 : ownerFlags;
-    // What lies here belongs to nobody: as after a lap in which everything was used.
-    for (let slot = 0; slot < size; slot++) this._words[this._start + 4 * slot + 3] = 0;
+    // What lies here belongs to nobody: as after a lap in which everything was used, which is this one for the slots before
+    // the start and the one before for the others. Otherwise a slot that is held back would look used.
+    const usedNow = wrapped ? 0 : ownerFlags;
+    for (let slot = 0; slot < size; slot++) {
+      const flags = slot < this._slot ? usedNow : usedNow ^ ownerFlags;
+      this._words[this._start + 4 * slot + 3] = swapsPackedWords ? swap32(flags) : flags;
+    }
     this._ring.storeDriverEvent(0);
   }
 

@@ -225,6 +225,29 @@ for (const format of ringFormats) {
     }
   });
 
+  test(`${format}: wherever a ring starts, chains that are added behind others and not published look used to nobody`, () => {
+    for (let past = 0; past < 16; past++) {
+      const { driver, device } = makeRingPair({ format, size: 8, past });
+      const one = chainOf([], [[pairData, 8]]);
+      for (let round = 0; round < 6; round++) {
+        for (let cookie = 0; cookie < 4; cookie++) assert.ok(driver.add(one, cookie));
+        driver.publish();
+        for (let chain = device.pop(); chain !== undefined; chain = device.pop()) device.push(chain, 8);
+        device.publish();
+        // Each is added again as it comes back, and all are published together.
+        for (let count = 0; count < 4; count++) {
+          const cookie = driver.reap();
+          assert.ok(cookie !== undefined && driver.add(one, cookie));
+        }
+        assert.equal(driver.reap(), undefined, `past ${past}, round ${round}`);
+        driver.publish();
+        for (let chain = device.pop(); chain !== undefined; chain = device.pop()) device.push(chain, 8);
+        device.publish();
+        while (driver.reap() !== undefined);
+      }
+    }
+  });
+
   test(`${format}, IN_ORDER: in-order-device-1: answers are given back in the order of the requests, late or early`, () => {
     const { driver, device } = makeRingPair({ format, inOrder: true, past: 65_531 });
     for (let round = 0; round < 50; round++) {
