@@ -9,22 +9,28 @@ export const fileSize = 1 << 30;
 const pageSize = 4096;
 const residencyStep = 2 << 20;
 const dontNeed = 4;
+const random = 1;
 const advise = libcFunction("int posix_fadvise(int, int64_t, int64_t, int)");
 
-/** An image with something everywhere, on its medium, unless it is there. */
-export function writeImage(path: string, size = fileSize): void {
+/**
+ * An image with something everywhere, on its medium, unless it is there. @param piece bytes a write: what the page cache
+ * then holds it in. A small write to a large folio costs as much as the folio has pages (ext4 looks at every buffer of it),
+ * so images that are compared must be made alike.
+ */
+export function writeImage(path: string, size = fileSize, piece = pageSize): void {
   if (existsSync(path)) return;
-  const block = new Uint8Array(1 << 20).map((_, index) => index * 7);
+  const block = new Uint8Array(piece).map((_, index) => index * 7);
   const fd = openSync(path, "w");
   for (let at = 0; at < size; at += block.length) writeSync(fd, block, 0, block.length, at);
   fsyncSync(fd);
   closeSync(fd);
 }
 
-/** Reads the file once: the page cache of an idle machine forgets. */
+/** Reads the file once: the page cache of an idle machine forgets. What is missing comes in single pages. */
 export function warm(path: string): void {
   const buffer = new Uint8Array(1 << 22);
   const fd = openSync(path, "r");
+  advise()(fd, 0, 0, random);
   for (let at = 0; at < fileSize; at += buffer.length) readSync(fd, buffer, 0, buffer.length, at);
   closeSync(fd);
 }

@@ -38,6 +38,8 @@ export interface Group {
   readonly isOneServer?: boolean;
   /** Where the image is; servers have one each unless this is said. */
   readonly shared?: SharedImage;
+  /** Bytes a write as the images are made, and so what the page cache holds them in. Default one page. */
+  readonly piece?: number;
   /** Before each round the medium takes what was written: rounds pay for their own writes only. */
   readonly isSettled?: boolean;
 }
@@ -87,18 +89,29 @@ const direct = "cache.direct=on,cache.no-flush=off";
 const flushes = [1, 8, 64, 512].flatMap((every) =>
   [1, 32].map((depth) => ({ load: load("randwrite", "4k", depth, "--flush-every", `${every}`) })),
 );
+const random = ["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) })));
 
 /** The groups; the first is measured when none is named. */
 export const groups: readonly Group[] = [
   {
     name: "main",
-    title: "4k random and large sequential I/O on a cached file",
+    title: "4k random I/O on a file that the page cache has in single pages",
     servers: [mapped, calls, cached],
-    points: [
-      ...depths.map((depth) => ({ load: load("randread", "4k", depth) })),
-      ...depths.map((depth) => ({ load: load("randwrite", "4k", depth) })),
-      ...["read", "write"].flatMap((rw) => ["128k", "1m"].map((size) => ({ load: load(rw, size, 8) }))),
-    ],
+    points: random,
+  },
+  {
+    name: "sequential",
+    title: "large sequential I/O on a file that the page cache has in large folios, as such I/O leaves it",
+    servers: [mapped, calls, cached],
+    piece: 1 << 20,
+    points: ["read", "write"].flatMap((rw) => ["128k", "1m"].map((size) => ({ load: load(rw, size, 8) }))),
+  },
+  {
+    name: "folios",
+    title: "4k random I/O on a file that the page cache has in large folios",
+    servers: [mapped, calls, cached],
+    piece: 1 << 20,
+    points: random,
   },
   {
     name: "flush",
@@ -182,17 +195,14 @@ export const groups: readonly Group[] = [
     isOneServer: true,
     title: "the load generator on packed and split rings of our server",
     servers: [loadedBy("packed", "generator", "--packed"), loadedBy("split", "generator")],
-    points: [
-      ...["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),
-      ...[1, 32].map((depth) => ({ load: load("randread", "4k", depth, "--no-indirect") })),
-    ],
+    points: [...random, ...[1, 32].map((depth) => ({ load: load("randread", "4k", depth, "--no-indirect") }))],
   },
   {
     name: "packed-driver",
     isOneServer: true,
     title: "our driver (attach bench) on packed and split rings of our server",
     servers: [loadedBy("packed", "attach", "--packed"), loadedBy("split", "attach", "--no-packed")],
-    points: ["randread", "randwrite"].flatMap((rw) => depths.map((depth) => ({ load: load(rw, "4k", depth) }))),
+    points: random,
   },
   {
     name: "sizes",

@@ -1,6 +1,6 @@
 /**
  * `ringside bench vhost`: our server against qemu-storage-daemon, same load, in one run. `RINGSIDE_BENCH_VHOST` names
- * groups of points (`main`, `flush`, `flush-memory`, `cold`, `direct`, `direct-loop`, `ceiling`, `queues`, `disks`, `packed`,
+ * groups of points (`main`, `sequential`, `folios`, `flush`, `flush-memory`, `cold`, `direct`, `direct-loop`, `ceiling`, `queues`, `disks`, `packed`,
  * `packed-driver`, `sizes`, or `all`; several with commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how
  * many rounds (5) of how long (1).
  */
@@ -49,6 +49,8 @@ interface Starting {
   readonly server: ServerCommand;
   readonly point: Point;
   readonly shared: string | undefined;
+  /** Bytes a write as its image is made. */
+  readonly piece: number | undefined;
   readonly children: ChildProcess[];
 }
 
@@ -124,7 +126,11 @@ async function measureGroup({ folder, load, group, shared, print }: Measuring): 
         for (const server of group.servers) {
           const [first] = running;
           const isShared = group.isOneServer === true && first !== undefined;
-          running.push(isShared ? { ...first, server } : await start({ folder, server, point, shared, children }));
+          running.push(
+            isShared
+              ? { ...first, server }
+              : await start({ folder, server, point, shared, piece: group.piece, children }),
+          );
         }
         for (const one of running) {
           // Pages that a server has mapped cannot be forgotten later: it must not find parts of the file complete.
@@ -166,10 +172,10 @@ async function endAll(children: readonly ChildProcess[]): Promise<void> {
 }
 
 /** Starts as many of a server as the point wants; returns the one that gets the load. */
-async function start({ folder, server, point, shared, children }: Starting): Promise<Running> {
+async function start({ folder, server, point, shared, piece, children }: Starting): Promise<Running> {
   const name = server.name.replaceAll(" ", "-");
-  const image = shared ?? join(folder, `${name}.img`);
-  if (server.isMemory !== true) writeImage(image);
+  const image = shared ?? join(folder, `${name}${piece === undefined ? "" : "-folios"}.img`);
+  if (server.isMemory !== true) writeImage(image, undefined, piece);
   let first: Running | undefined;
   for (let disk = 0; disk < (point.disks ?? 1); disk++) {
     const socket = join(folder, `${name}-${disk}.sock`);

@@ -1,7 +1,7 @@
 /** Flags of an open file that can be changed after it was opened. */
 import { constants } from "node:fs";
 import { libcFunction } from "./libc.js";
-import { systemCallError } from "./system-error.js";
+import { SystemCallError, systemCallError } from "./system-error.js";
 
 const fcntlCall = libcFunction("int fcntl(int fd, int cmd, ...)");
 const getFlags = 3;
@@ -21,6 +21,20 @@ export function setBlocking(descriptor: number): void {
  */
 export function setDirect(descriptor: number): void {
   change(descriptor, (flags) => flags | constants.O_DIRECT);
+}
+
+/**
+ * Reads leave no access time behind from here on (O_NOATIME), which the kernel would think about at each of them.
+ * @returns whether the caller may ask for that: it is for the file's owner and root
+ */
+export function forgoAccessTime(descriptor: number): boolean {
+  try {
+    change(descriptor, (flags) => flags | constants.O_NOATIME);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === "EPERM") return false;
+    throw error;
+  }
 }
 
 function change(descriptor: number, changed: (flags: number) => number): void {

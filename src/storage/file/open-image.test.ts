@@ -1,10 +1,23 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { createMemoryFile, SharedMapping } from "../../linux/index.js";
+import { MemoryRegion, Scatter } from "../../memory/index.js";
 import { ImageError, type ImageErrorCode, openImage } from "./index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-open-"));
@@ -81,12 +94,33 @@ describe("what is no image gets one clear line", () => {
         [closed, false],
         [writeProtected, false],
         [writeProtected, true],
-      ])}) try { openImage(path, { readOnly }); console.log("opened"); } catch (error) { console.log(error.code); }`;
+      ])}) try { openImage(path, { readOnly, lanes: true }).close(); console.log("opened"); } catch (error) { console.log(error.code); }`;
     const node = [process.execPath, "--input-type=module", "-e", code];
     const asNobody = isRoot ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...node] : node;
     const run = spawnSync(asNobody[0], asNobody.slice(1), { encoding: "utf8" });
     assert.deepEqual(run.stdout.trim().split("\n"), ["unreadable", "unreadable", "not-writable", "opened"], run.stderr);
   });
+});
+
+test("reads through lanes leave no access time behind, read-only too", {
+  skip: process.platform !== "linux" && "no lanes here",
+}, async () => {
+  for (const readOnly of [false, true]) {
+    const path = image(`access-${readOnly}`, new Uint8Array(8192));
+    // Older than the last change: a read would bring it up to date, also where a file system is mounted relatime.
+    utimesSync(path, 1, Date.now() / 1000);
+    const store = openImage(path, { readOnly, lanes: true, format: "raw" });
+    const descriptor = createMemoryFile("access", 4096);
+    const mapping = new SharedMapping(descriptor, 4096);
+    closeSync(descriptor);
+    const region = new MemoryRegion(0, mapping.bytes, { shared: true, nativeAddress: mapping.address });
+    const scatter = new Scatter();
+    scatter.push(region, 0, 4096);
+    await store.read(4096, scatter, 4096);
+    await store.close();
+    mapping.close();
+    assert.equal(statSync(path).atimeMs, 1000);
+  }
 });
 
 test("without koffi there are no locks, and that is said instead of going on without them", () => {

@@ -1,6 +1,6 @@
 /** Opens an image for use as a disk, or says in one line why that cannot be. Never creates or changes anything. */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
-import { setBlocking } from "../../linux/index.js";
+import { forgoAccessTime, setBlocking } from "../../linux/index.js";
 import { imageProbeSize, recogniseImage } from "../image-format.js";
 import { turnDirect } from "./direct-io.js";
 import { FileLanes } from "./file-lanes.js";
@@ -93,6 +93,7 @@ function openLanes(path: string, fd: number, options: OpenImageOptions): FileLan
   }
   if (lanes === false && !direct) return undefined;
   setBlocking(fd);
+  forgoAccessTime(fd);
   const directAlignment = direct ? turnDirect(fd, path, blockSize) : 0;
   return new FileLanes(fd, {
     path: options.name ?? path,

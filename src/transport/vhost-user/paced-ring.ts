@@ -10,7 +10,7 @@ import type { DeviceRing } from "./tracked-queue.js";
 
 /** Requests after which the front end hears of a batch for the first time, and again. */
 const earlyRequests = 4;
-const moreRequests = 16;
+const moreRequests = 8;
 /** Bytes that are worth telling of on their own. */
 const manyBytes = 64 * 1024;
 
