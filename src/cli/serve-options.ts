@@ -74,8 +74,8 @@ export function serveImages(words: readonly string[], options: ServeOptions): Pl
 }
 
 /**
- * Threads to serve queues with. By default one for each queue, as long as they and the virtual machine have processors
- * of their own; one alone gains nothing over the main thread. @throws UsageError for a device whose queues belong together
+ * Threads to serve queues with. By default one for each queue, up to as many as there are processors; one alone
+ * gains nothing over the main thread. @throws UsageError for a device whose queues belong together
  */
 export function serveThreads({ device, queues, threads }: ServeOptions): number {
   if (device === "scsi") {
@@ -83,7 +83,7 @@ export function serveThreads({ device, queues, threads }: ServeOptions): number 
     throw new UsageError("--threads goes with --device blk: what SCSI units know is shared by all their queues");
   }
   if (threads !== undefined) return Math.min(queues, threads);
-  const fitting = Math.min(queues, Math.floor(availableParallelism() / 2));
+  const fitting = Math.min(queues, availableParallelism());
   return fitting > 1 ? fitting : 0;
 }
 
