@@ -25,6 +25,8 @@ let content: Uint8Array;
 let region: MemoryRegion;
 const probe = IoUring.open(4);
 probe?.close();
+const noMapping =
+  process.platform !== "linux" || process.arch !== "x64" ? "files are mapped on x86-64 Linux only" : false;
 const uringOptions = probe === undefined ? { skip: "io_uring is not to be had here" } : {};
 
 before(() => {
@@ -236,21 +238,80 @@ for (const lane of [undefined, "threads", "io_uring"] as const) {
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-test("closing images gives their memory back", async () => {
-  const path = join(folder, "memory.img");
-  writeFileSync(path, new Uint8Array(1 << 20));
-  // Address space, in KiB.
-  const size = () => Number(/^VmSize:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
-  const round = async () => {
-    for (let count = 0; count < 40; count++) await openImage(path, { lanes: "threads", lock: false }).close();
-    // Views go with the garbage collector, and their addresses after it.
-    for (let turn = 0; turn < 3; turn++) {
-      collectGarbage();
-      await new Promise((resolve) => setTimeout(resolve, 5));
+for (const direct of [false, true]) {
+  test(`closing images gives their memory back${direct ? ", also what unaligned memory went through" : ""}`, async () => {
+    const path = join(folder, "memory.img");
+    writeFileSync(path, new Uint8Array(1 << 20));
+    // Address space, in KiB.
+    const size = () => Number(/^VmSize:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
+    const useOne = async () => {
+      const store = openImage(path, { lanes: "threads", lock: false, direct });
+      await Promise.all([1, 2].map((offset) => store.read(0, scatterOf([[offset * 4097, 4096]]), 4096)));
+      await store.close();
+    };
+    const round = async () => {
+      for (let count = 0; count < 40; count++) await useOne();
+      // Views go with the garbage collector, and their addresses after it.
+      for (let turn = 0; turn < 3; turn++) {
+        collectGarbage();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    await round();
+    const before = size();
+    await round();
+    assert.ok(size() - before < 10 << 10, `${size() - before} KiB more after 40 images of half a MiB and more each`);
+  });
+}
+
+for (const lane of ["threads", "io_uring"] as const) {
+  const skip = lane === "io_uring" ? uringOptions : {};
+  test(`a medium without space is a no-space error that says where, and can be read (${lane})`, skip, async (t) => {
+    // Writes to this device find no space, reads find zeros.
+    const fd = openSync("/dev/full", "r+");
+    const lanes = new FileLanes(fd, { path: "full", slowLane: lane });
+    const store = new FileStore(fd, { path: "full", byteLength: 1 << 20, isReadOnly: false, lanes });
+    t.after(() => store.close());
+    const scatter = scatterOf([[0, 8192]]);
+    scatter.fill(9);
+    // Whole pages are tried at once; parts of pages that are not cached go the slow lane.
+    for (const position of [4096, 512]) {
+      await assert.rejects(
+        async () => store.write(position, scatter, 8192),
+        (error) => error instanceof StoreError && error.code === "no-space" && error.position === position,
+      );
     }
+    await store.read(4096, scatter, 8192);
+    assert.ok(scatter.toBytes().every((byte) => byte === 0));
+  });
+}
+
+test("what the mapping has is read without a system call, and written by one each", { skip: noMapping }, async (t) => {
+  const mapped = copyOfImage("counted.img");
+  readFileSync(mapped);
+  const store = opened(t, mapped, { lanes: true, mapped: true });
+  const scatter = scatterOf([[0, 4096]]);
+  const callsOf = (name: "syscr" | "syscw", work: () => void) => {
+    const count = () => Number(new RegExp(`^${name}: (\\d+)`, "m").exec(readFileSync("/proc/self/io", "latin1"))?.[1]);
+    const before = count();
+    work();
+    return count() - before;
   };
-  await round();
-  const before = size();
-  await round();
-  assert.ok(size() - before < 10 << 10, `${size() - before} KiB more after 40 images of half a MiB each`);
+  for (let turn = 0; turn < 10; turn++) store.read(4096 * turn, scatter, 4096);
+  const everywhere = (work: (position: number) => void) => {
+    for (let turn = 0; turn < 200; turn++) work(4096 * turn);
+  };
+  const reads = callsOf("syscr", () =>
+    everywhere((position) => assert.equal(store.read(position, scatter, 4096), undefined)),
+  );
+  assert.ok(reads < 50, `${reads} system calls for 200 reads`);
+  const writes = callsOf("syscw", () =>
+    everywhere((position) => assert.equal(store.write(position, scatter, 4096), undefined)),
+  );
+  assert.ok(writes >= 200, `${writes} system calls for 200 writes`);
+  // The kernel holds it too: nothing can be written through the mapping.
+  const mapping = readFileSync("/proc/self/maps", "latin1")
+    .split("\n")
+    .find((line) => line.endsWith(mapped));
+  assert.match(mapping ?? "", / r--s /);
 });
