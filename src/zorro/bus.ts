@@ -44,7 +44,7 @@ export const zorroSpace = { start: 0x1000_0000, end: 0xf000_0000 } as const;
 
 interface Place {
   readonly board: ZorroBoard;
-  readonly pulls: Set<ZorroInterrupt>;
+  readonly pulls: Record<ZorroInterrupt, boolean>;
   configured: ConfiguredBoard | undefined;
   isShutUp: boolean;
 }
@@ -52,7 +52,10 @@ interface Place {
 /** A bus with its slots. */
 export class ZorroBus {
   readonly #places: Place[] = [];
-  readonly #listeners = new Set<(line: ZorroInterrupt, level: boolean) => void>();
+  /** Replaced when one comes or goes, so that a change of level copies nothing. */
+  #listeners: readonly ((line: ZorroInterrupt, level: boolean) => void)[] = [];
+  /** Boards that pull each line. */
+  readonly #pulling: Record<ZorroInterrupt, number> = { INT2: 0, INT6: 0 };
   readonly #observer: Observer | undefined;
   #configured: ConfiguredBoard[] = [];
   #last: ConfiguredBoard | undefined;
@@ -68,7 +71,7 @@ export class ZorroBus {
 
   /** Plugs a board into the next slot. */
   plug(board: ZorroBoard): void {
-    const place: Place = { board, pulls: new Set(), configured: undefined, isShutUp: false };
+    const place: Place = { board, pulls: { INT2: false, INT6: false }, configured: undefined, isShutUp: false };
     this.#places.push(place);
     board.plugged({ interrupt: (line, level) => this.#interrupt(place, line, level) });
   }
@@ -93,13 +96,15 @@ export class ZorroBus {
 
   /** Whether any board pulls a line. */
   level(line: ZorroInterrupt): boolean {
-    return this.#places.some(({ pulls }) => pulls.has(line));
+    return this.#pulling[line] > 0;
   }
 
   /** Listens to the lines. Returns the way to stop. */
   onInterrupt(listener: (line: ZorroInterrupt, level: boolean) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    this.#listeners = [...this.#listeners, listener];
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== listener);
+    };
   }
 
   /** Every board loses its base. */
@@ -119,11 +124,13 @@ export class ZorroBus {
   }
 
   #interrupt(place: Place, line: ZorroInterrupt, level: boolean): void {
+    if (place.pulls[line] === level) return;
+    place.pulls[line] = level;
     const before = this.level(line);
-    if (level) place.pulls.add(line);
-    else place.pulls.delete(line);
+    this.#pulling[line] += level ? 1 : -1;
     if (this.level(line) === before) return;
-    for (const listener of [...this.#listeners]) listener(line, level);
+    const listeners = this.#listeners;
+    for (let index = 0; index < listeners.length; index++) listeners[index](line, level);
   }
 
   #read(address: number, width: AccessWidth): number {

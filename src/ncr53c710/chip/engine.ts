@@ -231,7 +231,8 @@ export class ScriptsEngine {
 
   #execute(): number {
     const { file, port } = this.context;
-    const command = ((file.bytes[Reg.DCMD] << 24) | file.count) >>> 0;
+    // Signed: a word with its highest bit set would be a number on the heap otherwise.
+    const command = (file.bytes[Reg.DCMD] << 24) | file.count;
     const kind = classOf(command);
     const opcode = (command >>> 27) & 7;
     // Only WAIT DISCONNECT expects that the target has left.

@@ -1,10 +1,12 @@
 /** Carries out a target's commands: from the last byte of the CDB to data and status. Knows nothing of phases. */
 import {
+  buildSense,
   describeCdb,
   type LogicalUnit,
   Nexus,
   type ScsiBus,
   ScsiStatus,
+  type ScsiTask,
   SenseKey,
   unitAddress,
 } from "../../scsi/index.js";
@@ -30,8 +32,8 @@ export interface CommandHost {
   comeBack(command: TargetCommand): void;
   /** Lets go of the bus without a word. */
   drop(): void;
-  /** Commands off the bus. */
-  readonly away: ReadonlySet<TargetCommand>;
+  /** Commands off the bus: how many, and the first one. */
+  readonly away: { readonly count: number; readonly first: TargetCommand | undefined };
 }
 
 export class CommandCarrier {
@@ -72,7 +74,7 @@ export class CommandCarrier {
     const unit = this.#unit(command);
     if (command.busError !== undefined) this.#fail(command, SenseKey.AbortedCommand, command.busError, 0);
     else if (unit === undefined || this.#overlaps(command)) this.#end(command, ScsiStatus.Busy);
-    else if (this.#host.away.size >= maximumCommands) this.#end(command, ScsiStatus.TaskSetFull);
+    else if (this.#host.away.count >= maximumCommands) this.#end(command, ScsiStatus.TaskSetFull);
     else {
       unit.prepare(task);
       this.#observe(command);
@@ -85,6 +87,11 @@ export class CommandCarrier {
         this.#fail(command, SenseKey.IllegalRequest, 0x24, 0);
       } else if (!this.#suffersFault(command)) this.#begin(command, unit);
     }
+  }
+
+  /** The command's status was sent: with CHECK CONDITION a contingent allegiance begins. */
+  returned({ task, initiator, lun }: TargetCommand): void {
+    if (task.status === ScsiStatus.CheckCondition) this.sense.keep(initiator, lun, task.sense, task.senseLength);
   }
 
   /** All data from the initiator is there. */
@@ -100,7 +107,7 @@ export class CommandCarrier {
   }
 
   #overlaps(command: TargetCommand): boolean {
-    for (const other of this.#host.away) {
+    for (let other = this.#host.away.first; other !== undefined; other = other.following) {
       if (other.initiator === command.initiator && other.lun === command.lun && other.tag === command.tag) return true;
     }
     return false;
@@ -206,19 +213,17 @@ export class CommandCarrier {
   }
 
   #executed(command: TargetCommand): void {
-    const { task, initiator, lun } = command;
+    const { task } = command;
     command.position = 0;
     command.savedPosition = 0;
     if (command.busError !== undefined) {
-      this.sense.keepCondition(initiator, lun, { key: SenseKey.AbortedCommand, asc: command.busError, ascq: 0 });
-      task.status = ScsiStatus.CheckCondition;
+      describeFailure(task, SenseKey.AbortedCommand, command.busError, 0);
       command.total = 0;
       command.stage = "status";
       return;
     }
     command.total = task.transferredIn;
     command.stage = command.total > 0 ? "data-in" : "status";
-    if (task.senseLength > 0) this.sense.keep(initiator, lun, task.sense, task.senseLength);
   }
 
   /** REQUEST SENSE: what a command before it left. False when there is nothing. */
@@ -235,7 +240,7 @@ export class CommandCarrier {
   }
 
   #fail(command: TargetCommand, key: number, asc: number, ascq: number): void {
-    this.sense.keepCondition(command.initiator, command.lun, { key, asc, ascq });
+    describeFailure(command.task, key, asc, ascq);
     this.#end(command, ScsiStatus.CheckCondition);
   }
 
@@ -245,4 +250,10 @@ export class CommandCarrier {
     command.stage = "status";
     this.#host.proceed();
   }
+}
+
+/** The command has failed, for a reason that its unit does not know: it keeps its sense data until the status is sent. */
+function describeFailure(task: ScsiTask, key: number, asc: number, ascq: number): void {
+  task.senseLength = buildSense(task.sense, "fixed", { key, asc, ascq });
+  task.status = ScsiStatus.CheckCondition;
 }

@@ -25,6 +25,15 @@ export const Message = {
 /** COMMAND COMPLETE, which every command ends with: one array for all. */
 export const commandComplete: readonly number[] = [Message.CommandComplete];
 
+/** IDENTIFY of each LUN as targets send it, and SIMPLE QUEUE TAG of each tag: they come with every reselection. */
+export const identifyMessages: readonly (readonly number[])[] = Array.from({ length: 8 }, (_, lun) => [
+  Message.Identify | lun,
+]);
+export const simpleTagMessages: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, tag) => [
+  Message.SimpleTag,
+  tag,
+]);
+
 /** Codes of extended messages. */
 export const ExtendedMessage = { ModifyDataPointer: 0x00, Synchronous: 0x01, Wide: 0x03 } as const;
 

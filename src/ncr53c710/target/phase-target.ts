@@ -9,14 +9,17 @@ import { Phase } from "../registers.js";
 import { BusError, CommandCarrier } from "./command-carrier.js";
 import { DataPhase } from "./data-phase.js";
 import { IncomingMessages } from "./incoming-messages.js";
-import { commandComplete, Message } from "./messages.js";
+import { commandComplete, identifyMessages, Message, simpleTagMessages } from "./messages.js";
 import type { Agreement } from "./negotiation.js";
 import { type Consequence, OutgoingMessages } from "./outgoing-messages.js";
 import { cdbLengthOf, stagePhase, TargetCommand } from "./target-command.js";
 import type { TargetOptions } from "./target-options.js";
 import { WaitingCommands } from "./waiting-commands.js";
 
+/** Commands that are kept for the next ones; those that have little memory even if there are more. */
 const pooledCommands = 8;
+const pooledSmallCommands = 64;
+const smallRoom = 64 << 10;
 /** Messages before a target leaves the bus, or repeats data: kept, so that they allocate nothing. */
 const savePointers: readonly number[] = [Message.SaveDataPointer];
 const disconnect: readonly number[] = [Message.Disconnect];
@@ -48,9 +51,12 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#bus = bus;
     this.#options = options;
     this.#data = new DataPhase(options);
-    this.#waiting = new WaitingCommands(wire, id, options.staysAway ?? false);
+    this.#waiting = new WaitingCommands({
+      ...{ wire, id, staysAway: options.staysAway ?? false },
+      isSuspended: ({ initiator, lun }) => this.#carrier.sense.isKept(initiator, lun),
+    });
     this.#carrier = new CommandCarrier(id, bus, options, {
-      away: this.#waiting.away,
+      away: this.#waiting,
       proceed: () => this.#proceed(),
       goAway: (command) => this.#goAway(command),
       comeBack: (command) => this.#comeBack(command),
@@ -71,7 +77,7 @@ export class ScsiPhaseTarget implements WireTarget {
 
   /** Commands that wait off the bus. */
   get commandsAway(): number {
-    return this.#waiting.away.size;
+    return this.#waiting.count;
   }
 
   phase(): number {
@@ -107,8 +113,8 @@ export class ScsiPhaseTarget implements WireTarget {
     this.#data.connected();
     this.#outgoing.clear();
     this.#incoming.begin(true);
-    this.#outgoing.add([Message.Identify | command.lun]);
-    if (command.tag >= 0) this.#outgoing.add([Message.SimpleTag, command.tag]);
+    this.#outgoing.add(identifyMessages[command.lun]);
+    if (command.tag >= 0) this.#outgoing.add(simpleTagMessages[command.tag]);
     this.#proceed();
   }
 
@@ -124,6 +130,7 @@ export class ScsiPhaseTarget implements WireTarget {
       case Phase.Status:
         bytes[at] = command.task.status;
         command.stage = "complete";
+        this.#carrier.returned(command);
         this.#outgoing.add(commandComplete, "finish");
         this.#proceed();
         return 1;
@@ -196,7 +203,6 @@ export class ScsiPhaseTarget implements WireTarget {
 
   abandoned(): void {
     this.#drop();
-    this.#waiting.askForBus();
   }
 
   busReset(): void {
@@ -218,8 +224,9 @@ export class ScsiPhaseTarget implements WireTarget {
   }
 
   #drop(): void {
-    if (this.#current !== undefined) this.#current.isAborted = true;
+    this.#current?.abort();
     this.#forgetNexus();
+    this.#waiting.askForBus();
   }
 
   #forgetNexus(): void {
@@ -304,8 +311,9 @@ export class ScsiPhaseTarget implements WireTarget {
       if (lun !== command.lun || (initiator !== command.initiator && message !== Message.ClearQueue)) return false;
       return message !== Message.AbortTag || tag === command.tag;
     });
+    if (message === Message.Abort) this.#carrier.sense.forget(command.initiator, command.lun);
+    else if (message === Message.ClearQueue) this.#carrier.sense.forgetUnit(command.lun);
     this.#drop();
-    this.#waiting.askForBus();
   }
 
   /** A command that waited goes on: on the bus if it is there, else by reselection. */
@@ -334,7 +342,7 @@ export class ScsiPhaseTarget implements WireTarget {
     const command = this.#current;
     this.#forgetNexus();
     if (command === undefined) return;
-    this.#waiting.away.add(command);
+    this.#waiting.add(command);
     if (command.stage !== "executing") this.#waiting.makeReady(command);
     this.#waiting.askForBus();
     this.#wire.changed();
@@ -344,8 +352,14 @@ export class ScsiPhaseTarget implements WireTarget {
   #finish(): void {
     const command = this.#current;
     this.#forgetNexus();
-    if (command !== undefined && this.#pool.length < pooledCommands) this.#pool.push(command);
+    if (command !== undefined) this.#keep(command);
     this.#waiting.askForBus();
+  }
+
+  #keep(command: TargetCommand): void {
+    const { length } = this.#pool;
+    const isKept = length < pooledCommands || (length < pooledSmallCommands && command.room <= smallRoom);
+    if (isKept) this.#pool.push(command);
   }
 
   #moved(command: TargetCommand, step: number): void {

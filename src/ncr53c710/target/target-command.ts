@@ -34,6 +34,11 @@ export class TargetCommand {
   repeats = 0;
   /** Was told to stop; what its unit still does concerns nobody. */
   isAborted = false;
+  /** It is off the bus and wants to come back. */
+  isReady = false;
+  /** Neighbours among those that are off the bus. */
+  preceding: TargetCommand | undefined;
+  following: TargetCommand | undefined;
   #region = new MemoryRegion(0, new Uint8Array(initialRoom));
 
   /** Where the data is between unit and wire. */
@@ -61,6 +66,17 @@ export class TargetCommand {
     this.repeats = 0;
     this.isAborted = false;
     this.task.cdb.fill(0);
+  }
+
+  /** Tells it to stop: what its unit has not begun is not carried out any more. */
+  abort(): void {
+    this.isAborted = true;
+    this.task.isAborted = true;
+  }
+
+  /** Bytes of memory that it keeps. */
+  get room(): number {
+    return this.#region.size;
   }
 
   /** Room for `length` bytes of data in `scatter`. */

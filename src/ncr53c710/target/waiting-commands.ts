@@ -1,48 +1,107 @@
-/** A target's commands that left the bus: all of them, and in order those that want to come back by reselection. */
+/**
+ * A target's commands that left the bus, linked through themselves: in the order in which they want to come back, those
+ * that do not want to yet among them.
+ */
 import type { ScsiWire } from "../chip/scsi-wire.js";
 import type { TargetCommand } from "./target-command.js";
 
-export class WaitingCommands {
-  readonly away = new Set<TargetCommand>();
-  readonly #ready: TargetCommand[] = [];
-  readonly #wire: ScsiWire;
-  readonly #id: number;
-  readonly #staysAway: boolean;
+/** What waiting needs. */
+export interface WaitingParts {
+  readonly wire: ScsiWire;
+  /** The target's id. */
+  readonly id: number;
+  /** Nobody reselects before {@link WaitingCommands.askForBus} is told to. */
+  readonly staysAway: boolean;
+  /** Whether a command's nexus has a contingent allegiance: it must not come back before that is over. */
+  isSuspended(command: TargetCommand): boolean;
+}
 
-  /** With `staysAway` nobody reselects before {@link askForBus} is told to. */
-  constructor(wire: ScsiWire, id: number, staysAway: boolean) {
-    this.#wire = wire;
-    this.#id = id;
-    this.#staysAway = staysAway;
+export class WaitingCommands {
+  /** Commands off the bus. */
+  count = 0;
+  readonly #parts: WaitingParts;
+  #first: TargetCommand | undefined;
+  #last: TargetCommand | undefined;
+
+  constructor(parts: WaitingParts) {
+    this.#parts = parts;
+  }
+
+  /** The one that left the bus first, or wants to come back first; the others by {@link TargetCommand.following}. */
+  get first(): TargetCommand | undefined {
+    return this.#first;
+  }
+
+  /** A command left the bus. */
+  add(command: TargetCommand): void {
+    command.isReady = false;
+    this.#append(command);
   }
 
   /** A command wants to come back; saying so twice is saying it once. */
   makeReady(command: TargetCommand): void {
-    if (!this.#ready.includes(command)) this.#ready.push(command);
+    if (!command.isReady) {
+      this.#remove(command);
+      command.isReady = true;
+      this.#append(command);
+    }
     this.askForBus();
   }
 
-  /** Asks to reselect, when a command wants to come back. `anyway`: although the target stays away. */
+  /**
+   * Asks to reselect, when a command wants to come back and may; takes the wish back when none does any more. `anyway`:
+   * although the target stays away.
+   */
   askForBus(anyway = false): void {
-    if (this.#ready.length > 0 && (anyway || !this.#staysAway)) this.#wire.requestReselection(this.#id);
+    const { wire, id, staysAway } = this.#parts;
+    if (this.#next() === undefined) wire.cancelReselection(id);
+    else if (anyway || !staysAway) wire.requestReselection(id);
   }
 
   /** The command that comes back first; it waits no more. */
   takeReady(): TargetCommand | undefined {
-    const command = this.#ready.shift();
-    if (command !== undefined) this.away.delete(command);
+    const command = this.#next();
+    if (command !== undefined) this.#remove(command);
     return command;
   }
 
   /** Ends the commands that `concerns` picks, without an answer. */
   abort(concerns: (command: TargetCommand) => boolean): void {
-    for (const command of [...this.away]) {
-      if (!concerns(command)) continue;
-      command.isAborted = true;
-      this.away.delete(command);
-      const at = this.#ready.indexOf(command);
-      if (at >= 0) this.#ready.splice(at, 1);
+    for (let command = this.#first; command !== undefined; ) {
+      const { following } = command;
+      if (concerns(command)) {
+        command.abort();
+        this.#remove(command);
+      }
+      command = following;
     }
-    if (this.#ready.length === 0) this.#wire.cancelReselection(this.#id);
+    if (this.#next() === undefined) this.#parts.wire.cancelReselection(this.#parts.id);
+  }
+
+  #next(): TargetCommand | undefined {
+    for (let command = this.#first; command !== undefined; command = command.following) {
+      if (command.isReady && !this.#parts.isSuspended(command)) return command;
+    }
+    return undefined;
+  }
+
+  #append(command: TargetCommand): void {
+    command.following = undefined;
+    command.preceding = this.#last;
+    if (this.#last === undefined) this.#first = command;
+    else this.#last.following = command;
+    this.#last = command;
+    this.count++;
+  }
+
+  #remove(command: TargetCommand): void {
+    const { preceding, following } = command;
+    if (preceding === undefined) this.#first = following;
+    else preceding.following = following;
+    if (following === undefined) this.#last = preceding;
+    else following.preceding = preceding;
+    command.preceding = undefined;
+    command.following = undefined;
+    this.count--;
   }
 }

@@ -45,6 +45,8 @@ export class InterruptController implements Interrupts {
   readonly #zorroLines: Readonly<Record<ZorroInterrupt, Line>> = { INT2: newLine(), INT6: newLine() };
   readonly #messages = new Map<number, () => void>();
   readonly #pending = new Set<() => void>();
+  /** Made once: a closure in {@link InterruptController.#schedule} would cost each change of level its context. */
+  readonly #onTurn = () => this.#deliver();
   #scheduled = false;
   #waiters: (() => void)[] = [];
 
@@ -131,7 +133,7 @@ export class InterruptController implements Interrupts {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.#deliver());
+    queueMicrotask(this.#onTurn);
   }
 
   #deliver(): void {
