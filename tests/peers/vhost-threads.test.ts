@@ -1,13 +1,13 @@
 /** Queues in threads: what concerns all reaches all, and nothing of a front end or a thread that went is held. */
 import assert from "node:assert/strict";
 import { clearEvent, signalEvent } from "../../src/linux/index.js";
-import { configHeader, featureSet, ProtocolFeature, wire } from "../../src/transport/index.js";
+import { configHeader, featureSet, wire } from "../../src/transport/index.js";
 import { test } from "./limited-test.js";
-import { heldResources, type InProcessBackEnd, serveBlkInThreads, untilGone } from "./vhost-in-process.js";
-import { numberOf, q, RawFrontEnd, RawRing, stateOf } from "./vhost-raw-front-end.js";
+import { heldResources, serveBlkInThreads, untilGone } from "./vhost-in-process.js";
+import { connectQueues } from "./vhost-queues.js";
+import { numberOf, q, stateOf } from "./vhost-raw-front-end.js";
 
 const options = process.platform === "linux" ? {} : { skip: "vhost-user needs Linux" };
-const memorySize = 1 << 20;
 
 function configOf(offset: number, data: readonly number[]): Uint8Array {
   const payload = new Uint8Array(configHeader.size + data.length);
@@ -16,35 +16,10 @@ function configOf(offset: number, data: readonly number[]): Uint8Array {
   return payload;
 }
 
-/** Connects and sets both queues up. @param afterFirst done when the first one runs. */
-async function connect(
-  server: InProcessBackEnd,
-  features = featureSet(30, 32),
-  afterFirst: (fe: RawFrontEnd) => Promise<void> = async () => {},
-) {
-  const fe = new RawFrontEnd(server.path, memorySize);
-  const { MQ, REPLY_ACK, CONFIG } = ProtocolFeature;
-  fe.send(q.SetProtocolFeatures, { payload: numberOf(featureSet(MQ, REPLY_ACK, CONFIG)) });
-  fe.send(q.SetFeatures, { payload: numberOf(features) });
-  fe.send(q.SetMemoryTable, fe.table());
-  const rings: RawRing[] = [];
-  for (const index of [0, 1]) {
-    const ring = new RawRing(fe, index, { size: 64 });
-    fe.send(q.SetVringSize, { payload: stateOf(index, ring.size) });
-    fe.send(q.SetVringAddress, { payload: ring.address() });
-    fe.send(q.SetVringCall, { payload: numberOf(index), descriptors: [ring.call] });
-    fe.send(q.SetVringKick, { payload: numberOf(index), descriptors: [ring.kick] });
-    assert.equal(await fe.acknowledged(q.SetVringEnable, { payload: stateOf(index, 1) }), 0n);
-    rings.push(ring);
-    if (index === 0) await afterFirst(fe);
-  }
-  return { fe, rings };
-}
-
 test("each queue is served by its thread, also after a stop, a reset and another memory table", options, async () => {
   const server = await serveBlkInThreads();
   try {
-    const { fe, rings } = await connect(server);
+    const { fe, rings } = await connectQueues(server);
     for (const ring of rings) await ring.verify(1 + ring.index);
     // The same memory under another user address is another mapping.
     assert.equal(await fe.acknowledged(q.SetMemoryTable, fe.table()), 0n);
@@ -54,7 +29,7 @@ test("each queue is served by its thread, also after a stop, a reset and another
     await rings[0].verify(9);
     fe.close();
     await untilGone(server, 1);
-    const again = await connect(server);
+    const again = await connectQueues(server);
     for (const ring of again.rings) await ring.verify(20 + ring.index);
     again.fe.close();
     await untilGone(server, 2);
@@ -69,7 +44,7 @@ test("front ends leave no descriptor and no mapping behind", options, async () =
   try {
     let held: ReturnType<typeof heldResources> | undefined;
     for (let round = 0; round < 8; round++) {
-      const { fe, rings } = await connect(server);
+      const { fe, rings } = await connectQueues(server);
       await Promise.all(rings.map((ring) => ring.verify(round)));
       fe.close();
       await untilGone(server, round + 1);
@@ -89,7 +64,7 @@ test("the write cache that the driver chooses counts in every thread before the 
   try {
     // FLUSH and CONFIG_WCE.
     const withCache = featureSet(30, 32, 9, 11);
-    const { fe, rings } = await connect(server, withCache);
+    const { fe, rings } = await connectQueues(server, withCache);
     for (const writeback of [0, 1, 0]) {
       assert.equal(await fe.acknowledged(q.SetConfig, { payload: configOf(32, [writeback]) }), 0n);
       const config = await fe.ask(q.GetConfig, { payload: configOf(32, [7]) });
@@ -101,12 +76,12 @@ test("the write cache that the driver chooses counts in every thread before the 
     }
     fe.close();
     await untilGone(server, 1);
-    const next = await connect(server, withCache);
+    const next = await connectQueues(server, withCache);
     for (const ring of next.rings) await ring.verify(5);
     assert.equal(flushed(), 0, "the next front end finds the cache as it is after a reset");
     next.fe.close();
     await untilGone(server, 2);
-    const last = await connect(server, withCache, async (fe) => {
+    const last = await connectQueues(server, withCache, async (fe) => {
       assert.equal(await fe.acknowledged(q.SetConfig, { payload: configOf(32, [0]) }), 0n);
     });
     await last.rings[1].verify(6);
@@ -121,7 +96,7 @@ test("a thread that is held up does not hold the other queue up", options, async
   const gate = new SharedArrayBuffer(4);
   const server = await serveBlkInThreads({ gate, heldPosition: 512 * 7 });
   try {
-    const { fe, rings } = await connect(server);
+    const { fe, rings } = await connectQueues(server);
     const held = new Uint8Array(512);
     rings[0].submit(0, 7, held);
     signalEvent(rings[0].kick);
@@ -138,7 +113,7 @@ test("a thread that is held up does not hold the other queue up", options, async
 test("a ring that breaks is told through the session, and the other queue goes on", options, async () => {
   const server = await serveBlkInThreads();
   try {
-    const { fe, rings } = await connect(server);
+    const { fe, rings } = await connectQueues(server);
     const error = fe.event();
     assert.equal(await fe.acknowledged(q.SetVringError, { payload: numberOf(0), descriptors: [error] }), 0n);
     // More available than the ring has places.
@@ -161,7 +136,7 @@ test("a thread that throws fails the runner with one line; closing does not wait
   const failure = assert.rejects(server.runner.failure, {
     message: "a thread that serves queues ended: nobody catches this",
   });
-  const { fe, rings } = await connect(server);
+  const { fe, rings } = await connectQueues(server);
   await rings[1].verify(1);
   rings[0].submit(0, 7, new Uint8Array(512));
   signalEvent(rings[0].kick);
