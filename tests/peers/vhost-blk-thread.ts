@@ -1,7 +1,8 @@
-/** A thread of {@link serveBlkInThreads}: a disk of memory, or one that cannot be opened, or that ends its thread. */
+/** A thread of {@link serveBlkInThreads}: a disk of memory or a file, or one that cannot be opened, or that ends its thread. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { Scatter } from "../../src/memory/index.js";
 import { serveQueueThread } from "../../src/platform/vhost-user/index.js";
+import { openImage } from "../../src/storage/file/index.js";
 import { type Answer, MemoryStore } from "../../src/storage/index.js";
 import { VirtioBlkDevice } from "../../src/virtio/index.js";
 
@@ -10,6 +11,8 @@ export interface BlkThreadData {
   readonly queues?: number;
   /** The device cannot be opened: why. */
   readonly unfit?: string;
+  /** A file that is served through a mapping, instead of memory. */
+  readonly image?: string;
   /** Reading at this byte throws where nobody catches. */
   readonly fatalPosition?: number;
   /** Reading at this byte holds the thread up until its owner opens the gate. */
@@ -20,7 +23,7 @@ export interface BlkThreadData {
   readonly flushes?: SharedArrayBuffer;
 }
 
-const { queues = 1, unfit, fatalPosition, heldPosition, gate, flushes } = workerData as BlkThreadData;
+const { queues = 1, unfit, image, fatalPosition, heldPosition, gate, flushes } = workerData as BlkThreadData;
 
 /** Milliseconds. */
 const longestHold = 10_000;
@@ -46,7 +49,12 @@ class TroubledStore extends MemoryStore {
 if (parentPort !== null) {
   await serveQueueThread(parentPort, () => {
     if (unfit !== undefined) throw new Error(unfit);
-    const device = new VirtioBlkDevice(new TroubledStore(1 << 20), { queues, segMax: 126 });
-    return { device, close: async () => device.close() };
+    const store = image === undefined ? new TroubledStore(1 << 20) : openImage(image, { lanes: true, mapped: true });
+    const device = new VirtioBlkDevice(store, { queues, segMax: 126 });
+    const close = async () => {
+      device.close();
+      await store.close();
+    };
+    return { device, close };
   });
 }

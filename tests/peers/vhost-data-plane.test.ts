@@ -124,7 +124,7 @@ async function startRing(fe: RawFrontEnd): Promise<RawRing> {
   return ring;
 }
 
-for (const options of [[], inThreads]) {
+for (const options of [[], inThreads, [...inThreads, "--no-mapped"]]) {
   test(`a front end that makes its memory smaller ends nobody: the next one is served (${options.join(" ")})`, {
     skip: noLinux || (process.arch !== "x64" && "memory is guarded on x86-64 only"),
   }, async () => {

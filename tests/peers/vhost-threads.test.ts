@@ -1,5 +1,8 @@
 /** Queues in threads: what concerns all reaches all, and nothing of a front end or a thread that went is held. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { clearEvent, signalEvent } from "../../src/linux/index.js";
 import { configHeader, featureSet, wire } from "../../src/transport/index.js";
 import { test } from "./limited-test.js";
@@ -15,6 +18,24 @@ function configOf(offset: number, data: readonly number[]): Uint8Array {
   payload.set(data, configHeader.size);
   return payload;
 }
+
+// The first in this process: nobody else has guarded memory yet.
+test("a thread maps its image under guard though the main thread guards nothing", options, async (t) => {
+  if (process.arch !== "x64") return t.skip("memory is guarded on x86-64 only");
+  const folder = mkdtempSync(join(tmpdir(), "ringside-threads-"));
+  const image = join(folder, "disk.img");
+  writeFileSync(image, new Uint8Array(1 << 20));
+  const server = await serveBlkInThreads({ image, queues: 1 }, 1);
+  try {
+    const mapping = readFileSync("/proc/self/maps", "latin1")
+      .split("\n")
+      .find((line) => line.endsWith(image));
+    assert.match(mapping ?? "no mapping", / r--s /);
+  } finally {
+    await server.close();
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test("each queue is served by its thread, also after a stop, a reset and another memory table", options, async () => {
   const server = await serveBlkInThreads();
