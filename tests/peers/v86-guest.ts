@@ -2,9 +2,11 @@
  * Debian's Linux for i386 in a PC in v86, in this process: stock kernel and modules, busybox, and a shell on the serial line
  * that is asked one command after the other.
  */
+import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import { loadV86, readFirmware, v86File } from "../../src/cli/boot-package.js";
 import { makeV86Pc, type V86Pc, type V86PcOptions } from "../../src/platform/v86/index.js";
 import { type ArchiveEntry, entryMode, makeArchive } from "./linux/cpio.js";
@@ -144,6 +146,14 @@ export class GuestShell {
     this.#pending = this.#pending.slice(match.index + match[0].length);
     this.#waiting = undefined;
     waiting.done(before, match);
+  }
+}
+
+/** Waits until a value is what it should be. */
+export async function reaches<Value>(value: () => Value, expected: Value): Promise<void> {
+  for (const end = Date.now() + 60_000; !isDeepStrictEqual(value(), expected); ) {
+    if (Date.now() > end) assert.deepEqual(value(), expected);
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 

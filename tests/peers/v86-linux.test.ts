@@ -17,7 +17,7 @@ import {
 } from "../../src/virtio/index.js";
 import { after, before, test } from "./limited-test.js";
 import { checkExt4, formatExt4, whyNoExt4 } from "./v86-ext4.js";
-import { bootLinux, GuestShell, linuxFiles, makePc, whyNoV86Linux } from "./v86-guest.js";
+import { bootLinux, GuestShell, linuxFiles, makePc, reaches, whyNoV86Linux } from "./v86-guest.js";
 import { bytesOf, diskNames, md5, nameOf, patterned, plugStorage, ringsOf, sizeOf, variants } from "./v86-storage.js";
 
 const skip = whyNoV86Linux();
@@ -253,11 +253,3 @@ test("a snapshot goes on in another PC: disks, rings and interrupts are where th
     await second.pc.emulator.destroy();
   }
 });
-
-/** Waits for a number. */
-async function reaches(value: () => number, expected: number): Promise<void> {
-  for (const end = Date.now() + 60_000; value() !== expected; ) {
-    if (Date.now() > end) assert.fail(`${value()} instead of ${expected}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

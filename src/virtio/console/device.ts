@@ -35,7 +35,7 @@ export interface VirtioConsoleOptions {
   readonly size?: ConsoleSize;
   /** Offer EMERG_WRITE: single characters that a driver writes without any queue. Default true. */
   readonly emergencyWrite?: boolean;
-  /** How a RESIZE message is laid out. Default `rows-first`, as Linux reads it. */
+  /** How a RESIZE message is laid out. Default `columns-first`, as specified; see {@link ResizeOrder}. */
   readonly resizeOrder?: ResizeOrder;
   /** Largest size of each queue. Default 64. */
   readonly queueSize?: number;
@@ -240,7 +240,7 @@ export class VirtioConsoleDevice implements DeviceType {
   #tellSize(port: ConsoleDevicePort): void {
     const host = this.#host;
     if (host === undefined) return;
-    const layout = consoleResize[this.#options.resizeOrder ?? "rows-first"];
+    const layout = consoleResize[this.#options.resizeOrder ?? "columns-first"];
     const tail = new Uint8Array(layout.size);
     layout.write(new DataView(tail.buffer), 0, host.endianness, this.#size);
     this.#control?.send(port.id, ConsoleEvent.Resize, 0, tail);

@@ -31,7 +31,7 @@ export interface ConsoleDriverOptions extends DeviceDriverOptions {
   readonly maxPorts?: number;
   /** Open our end of every port that comes. Default true. */
   readonly opensPorts?: boolean;
-  /** How a RESIZE message is laid out. Default `rows-first`, as devices send it. */
+  /** How a RESIZE message is laid out. Default `columns-first`, as specified. */
   readonly resizeOrder?: ResizeOrder;
   /** A port came or went. Ports of a frozen driver that come back are not told again. */
   readonly onPort?: (port: ConsolePort, what: "added" | "removed") => void;
@@ -242,7 +242,7 @@ export class VirtioConsoleDriver extends DeviceDriver {
     else if (event === ConsoleEvent.PortOpen) port.isHostOpen = value === 1;
     else if (event === ConsoleEvent.PortName) port.name = nameIn(message);
     else if (event === ConsoleEvent.Resize && message.byteLength >= size + 4) {
-      const layout = consoleResize[this.#options.resizeOrder ?? "rows-first"];
+      const layout = consoleResize[this.#options.resizeOrder ?? "columns-first"];
       port.size = layout.read(message, size, this.transport.endianness);
     } else return false;
     return true;

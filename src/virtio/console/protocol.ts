@@ -57,8 +57,9 @@ export interface ConsoleSize {
 }
 
 /**
- * What follows RESIZE. The specification says columns, rows (`columns-first`); Linux has read rows, columns since 2010
- * (`rows-first`), and devices that send the message send it so.
+ * What follows RESIZE. The specification says columns, rows (`columns-first`). Linux read rows, columns (`rows-first`) from 2010
+ * on; 6.16 and the stable kernels of 2026 (6.1.176, 6.12.65) read it as specified, and 6.17 went back. Nothing tells a device
+ * which of them it meets.
  */
 export type ResizeOrder = "columns-first" | "rows-first";
 
