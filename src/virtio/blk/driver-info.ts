@@ -1,5 +1,5 @@
 /** What a driver knows of its device: the configuration, read with the features that give each field a meaning. */
-import { ProtocolError } from "../../errors/index.js";
+import { ProtocolError, UnsupportedError } from "../../errors/index.js";
 import { type DriverLink, type DriverTransport, featureNames, ringFeatures } from "../../transport/index.js";
 import type { Geometry } from "./device-options.js";
 import { blkConfig, blkFeatures, sectorSize } from "./protocol.js";
@@ -83,6 +83,35 @@ export function readBlkInfo(link: DriverLink): BlkInfo {
         }
       : undefined,
     features: featureNames(link.features, blkFeatures, ringFeatures),
+  };
+}
+
+/** Whether the device is in every number as it was. */
+export function isSameInfo(before: BlkInfo, now: BlkInfo): boolean {
+  return JSON.stringify(before) === JSON.stringify(now);
+}
+
+/**
+ * Requests that wait for a restore were laid out for the disk as it was before.
+ * @throws UnsupportedError when it came back with other blocks or tighter limits. Another capacity is no matter.
+ */
+export function checkSameDisk(before: BlkInfo, now: BlkInfo): void {
+  const problem = (what: string, had: number, has: number) =>
+    new UnsupportedError(`the disk came back with ${what} ${has}, it had ${had}`);
+  if (now.blockSize !== before.blockSize) throw problem("block size", before.blockSize, now.blockSize);
+  const limits = limitsOf(now);
+  for (const [name, had] of Object.entries(limitsOf(before))) {
+    const has = limits[name];
+    if (has < had) throw problem(name, had, has);
+  }
+}
+
+/** Features do not change over a restore, so limits that one brings are there on both sides or on none. */
+function limitsOf({ segMax, sizeMax, discard, writeZeroes }: BlkInfo): Readonly<Record<string, number>> {
+  return {
+    ...{ seg_max: segMax, size_max: sizeMax },
+    ...{ max_discard_sectors: discard?.maxSectors ?? 0, max_discard_seg: discard?.maxRanges ?? 0 },
+    ...{ max_write_zeroes_sectors: writeZeroes?.maxSectors ?? 0, max_write_zeroes_seg: writeZeroes?.maxRanges ?? 0 },
   };
 }
 

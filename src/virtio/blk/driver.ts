@@ -11,8 +11,14 @@ import {
   modernRingFeatures,
   ringFeatures,
 } from "../../transport/index.js";
-import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
-import { type BlkInfo, readBlkInfo } from "./driver-info.js";
+import {
+  type Lending,
+  type RequestAborted,
+  RequestDriver,
+  type RequestDriverOptions,
+  type WantedOfDevice,
+} from "../driver-base/index.js";
+import { type BlkInfo, checkSameDisk, isSameInfo, readBlkInfo } from "./driver-info.js";
 import { type PacketResult, packetAnswerLength, parsePacketAnswer } from "./driver-packet.js";
 import { encodeRanges, type SectorRange, splitRanges } from "./driver-ranges.js";
 import { BlkRequest } from "./driver-request.js";
@@ -32,13 +38,13 @@ import { splitTransfer } from "./split-transfer.js";
 /** What the driver takes and how long it waits. `features` default to all that it knows. */
 export interface BlkDriverOptions extends RequestDriverOptions {
   /** Request queues to use, at most what the device has. Default 1. */
-  queues?: number;
+  readonly queues?: number;
   /** Milliseconds that a device has to give back a request that nobody waits for, before it is reset. Default 10000. */
-  grace?: number;
+  readonly grace?: number;
   /** Bytes of one request, at most. Default 1 MiB. */
-  requestBytes?: number;
+  readonly requestBytes?: number;
   /** Bytes of a transfer that are lent to the device at once. Default 8 MiB. */
-  windowBytes?: number;
+  readonly windowBytes?: number;
 }
 
 /** Patience with one operation, and its queue. */
@@ -93,21 +99,14 @@ export const knownBlkFeatures = featureSet(
 export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   readonly #options: BlkDriverOptions;
   readonly #onChange = new Set<(info: BlkInfo) => void>();
-  #info: BlkInfo;
+  #info!: BlkInfo;
+  /** As it was when the device was taken down last. */
+  #before: BlkInfo | undefined;
+  /** As the caller switched it. */
+  #writeCache: boolean | undefined;
 
-  private constructor(link: DriverLink, info: BlkInfo, options: BlkDriverOptions) {
-    const { transport } = link;
-    const isLittleEndian = transport.endianness === "little";
-    super(
-      link,
-      {
-        firstQueue: 0,
-        count: Math.max(1, Math.min(options.queues ?? 1, info.queues)),
-        create: () => new BlkRequest(transport.dma.allocate(BlkRequest.slotSize, 16), isLittleEndian),
-      },
-      options,
-    );
-    this.#info = info;
+  private constructor(transport: DriverTransport, options: BlkDriverOptions) {
+    super(transport, options);
     this.#options = options;
   }
 
@@ -115,15 +114,10 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
    * Brings the device up.
    * @throws ProtocolError when the device breaks the rules of initialisation.
    */
-  static open(transport: DriverTransport, options: BlkDriverOptions = {}): Promise<VirtioBlkDriver> {
-    const { features = knownBlkFeatures, queues = 1 } = options;
-    const wanted = { features, queues: Math.max(1, queues) };
-    return RequestDriver.bringUp(
-      transport,
-      options,
-      wanted,
-      (link) => new VirtioBlkDriver(link, readBlkInfo(link), options),
-    );
+  static async open(transport: DriverTransport, options: BlkDriverOptions = {}): Promise<VirtioBlkDriver> {
+    const driver = new VirtioBlkDriver(transport, options);
+    await driver.bringUp();
+    return driver;
   }
 
   /** The device as its configuration said last. */
@@ -135,17 +129,6 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   onChange(listener: (info: BlkInfo) => void): () => void {
     this.#onChange.add(listener);
     return () => this.#onChange.delete(listener);
-  }
-
-  /** A configuration interrupt: looks at the device's health, then reads the configuration again. */
-  override configChanged(): void {
-    this.checkHealth();
-    if (this.failure !== undefined) return;
-    try {
-      this.#readInfo();
-    } catch (error) {
-      this.giveUp(error);
-    }
   }
 
   /** Fills `bytes`, a whole number of sectors, from `sector` on. @throws BlkRequestError, RangeError */
@@ -161,7 +144,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
   /** What was written before is durable when this ends. @throws BlkRequestError */
   async flushCache(options: BlkOptions = {}): Promise<void> {
     // Without the feature there is nothing to flush: every write was durable when it ended.
-    if (!this.link.has(blkFeatures.FLUSH)) return;
+    if (!this.has(blkFeatures.FLUSH)) return;
     await this.#operation(options, (course) => this.#simple(BlkType.Flush, [], course));
   }
 
@@ -206,7 +189,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     data: { readonly dataOut?: Uint8Array; readonly dataIn?: Uint8Array } = {},
     options: BlkOptions = {},
   ): Promise<PacketResult> {
-    if (!this.link.has(blkFeatures.SCSI)) throw new UnsupportedError("the device takes no SCSI commands");
+    if (!this.has(blkFeatures.SCSI)) throw new UnsupportedError("the device takes no SCSI commands");
     const tail = new Uint8Array(packetAnswerLength);
     const { dataOut = new Uint8Array(0), dataIn = new Uint8Array(0) } = data;
     const out = [cdb, dataOut].filter(({ length }) => length > 0);
@@ -216,14 +199,51 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
       ...back.map((bytes) => ({ bytes, direction: "from-device" as const })),
     ];
     await this.#operation(options, (course) => this.#simple(BlkType.ScsiCommand, buffers, course));
-    return parsePacketAnswer(tail, this.link.transport.endianness);
+    return parsePacketAnswer(tail, this.transport.endianness);
   }
 
-  /** Switches the write cache. @throws UnsupportedError without CONFIG_WCE */
+  /** Switches the write cache; it stays so over a freeze. @throws UnsupportedError without CONFIG_WCE */
   setWriteCache(isOn: boolean): void {
     if (!this.#info.canSwitchCache) throw new UnsupportedError("the device's write cache cannot be switched");
-    this.link.transport.writeConfig(blkConfig.offset.writeback, 1, isOn ? 1 : 0);
-    this.#readInfo();
+    this.#switchCache(this.link, isOn);
+    this.#writeCache = isOn;
+    this.configured();
+  }
+
+  protected wanted(): WantedOfDevice {
+    const { features = knownBlkFeatures, queues = 1 } = this.#options;
+    return { features, queues: Math.max(1, queues), featureTable: blkFeatures };
+  }
+
+  protected setUp(link: DriverLink): void {
+    this.#info = readBlkInfo(link);
+    if (this.#before !== undefined) checkSameDisk(this.#before, this.#info);
+    this.openRings(link, 0, Math.max(1, Math.min(this.#options.queues ?? 1, this.#info.queues)));
+  }
+
+  /** What was asked of the device before a freeze is asked again; a change meanwhile is told like any other. */
+  protected override started(): void {
+    if (this.#writeCache !== undefined) this.#switchCache(this.link, this.#writeCache);
+    if (this.#before !== undefined) {
+      this.#info = readBlkInfo(this.link);
+      if (!isSameInfo(this.#before, this.#info)) this.#tellChange();
+    }
+    super.started();
+  }
+
+  protected override configured(): void {
+    this.#info = readBlkInfo(this.link);
+    this.#tellChange();
+  }
+
+  protected override takenDown(keepsMemory: boolean): void {
+    this.#before = this.#info;
+    super.takenDown(keepsMemory);
+  }
+
+  protected createRequest(): BlkRequest {
+    const { dma, endianness } = this.transport;
+    return new BlkRequest(dma.allocate(BlkRequest.slotSize, 16), endianness === "little");
   }
 
   /** A request that nobody waits for any more: there is no way to take a single one back. */
@@ -231,9 +251,12 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     this.giveUpUnlessReturned(request, this.#options.grace ?? 10_000, error);
   }
 
-  #readInfo(): void {
-    this.#info = readBlkInfo(this.link);
+  #tellChange(): void {
     for (const listener of [...this.#onChange]) listener(this.#info);
+  }
+
+  #switchCache({ transport }: DriverLink, isOn: boolean): void {
+    transport.writeConfig(blkConfig.offset.writeback, 1, isOn ? 1 : 0);
   }
 
   async #operation({ queue = 0, timeout, signal }: BlkOptions, work: (course: Course) => Promise<void>): Promise<void> {
@@ -254,7 +277,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     const isWrite = type === BlkType.Out;
     const { requestBytes = 1 << 20 } = this.#options;
     const { segMax, sizeMax, blockSize } = this.#info;
-    const shared = this.link.transport.dma.share(bytes, isWrite ? "to-device" : "from-device");
+    const shared = this.transport.dma.share(bytes, isWrite ? "to-device" : "from-device");
     let open = 1;
     const giveBack = () => {
       if (--open === 0) this.unshare([shared]);
@@ -306,7 +329,7 @@ export class VirtioBlkDriver extends RequestDriver<BlkRequest> {
     course: Course,
   ): Promise<void> {
     for (const { sector, sectors } of ranges) this.#checkSectors(sector, sectors);
-    const { endianness } = this.link.transport;
+    const { endianness } = this.transport;
     const requests = splitRanges(ranges, limits).map((some) => encodeRanges(some, flags, endianness));
     await everyOne(requests.map((bytes) => this.#simple(type, [{ bytes, direction: "to-device" }], course)));
   }

@@ -3,7 +3,7 @@ import { RequestAborted } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
 import type { DriverLink } from "../../transport/index.js";
 import { ChainPieces, type QueueDriver } from "../../virtqueue/index.js";
-import type { DriverQueue } from "./device-driver.js";
+import type { DriverQueue } from "./driver-life.js";
 
 interface Filling {
   readonly shared: SharedBuffer;

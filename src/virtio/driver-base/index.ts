@@ -1,5 +1,6 @@
 export { RequestAborted } from "../../errors/index.js";
 export * from "./device-driver.js";
+export * from "./driver-life.js";
 export * from "./fill-queue.js";
 export * from "./receive-queue.js";
 export * from "./request-driver.js";

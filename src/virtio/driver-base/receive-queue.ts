@@ -2,7 +2,7 @@
 import { blockBytes, type DmaBlock } from "../../memory/index.js";
 import type { DriverLink } from "../../transport/index.js";
 import { ChainPieces, type QueueDriver } from "../../virtqueue/index.js";
-import type { DriverQueue } from "./device-driver.js";
+import type { DriverQueue } from "./driver-life.js";
 
 /** How many buffers, how large, and who is told. */
 export interface ReceiveQueueOptions {

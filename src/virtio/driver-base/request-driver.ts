@@ -1,25 +1,18 @@
 /**
- * What drivers of request queues have in common above their rings: requests that wait for room, promises with a limit,
- * giving a device up, and being taken off it under load. A device type's driver adds its own protocol.
+ * What drivers of request queues have in common above their rings: requests that wait for room or for a restore, promises
+ * with a limit, and giving a device up that keeps a request. A device type's driver adds its own protocol.
  */
-import { Cancellation, DeviceError, ProtocolError, RequestAborted } from "../../errors/index.js";
+import { Cancellation, RequestAborted } from "../../errors/index.js";
 import type { SharedBuffer } from "../../memory/index.js";
-import type { Observer } from "../../observe/index.js";
-import { DriverLink, type DriverTransport, type LinkOptions } from "../../transport/index.js";
-import { RequestRings, type RequestRingsOptions } from "./request-rings.js";
+import type { DriverLink, DriverTransport } from "../../transport/index.js";
+import { type DeviceDriverOptions, DriverLife } from "./driver-life.js";
+import { RequestRings } from "./request-rings.js";
 import type { RingRequest } from "./ring-request.js";
 
 /** What every driver of request queues takes, and how long it waits. */
-export interface RequestDriverOptions {
-  /** Feature bits to take if offered, besides VERSION_1. */
-  features?: bigint;
-  /** Largest ring. Default what the device offers. */
-  maxQueueSize?: number;
+export interface RequestDriverOptions extends DeviceDriverOptions {
   /** Milliseconds until a request that did not end is called off. Default 30000; 0 for never. */
-  timeout?: number;
-  /** Index that rings start at; for tests. */
-  startIndex?: number;
-  observer?: Observer | undefined;
+  readonly timeout?: number;
 }
 
 /** A buffer that goes with a request. */
@@ -42,60 +35,33 @@ export interface Sending<Request, Result> {
   readonly onReturn?: () => void;
 }
 
-export abstract class RequestDriver<Request extends RingRequest> {
-  readonly link: DriverLink;
+/** Milliseconds between two looks at what a freeze waits for. */
+const freezeTurn = 1;
+
+/**
+ * A freeze waits for what the device has, as long as requests have limits, and for those without one as long as
+ * `timeout` says; what is left then fails with the reset. Requests of the promise level that are sent meanwhile, or did not
+ * find room before, wait for the restore; their limits and signals go on.
+ */
+export abstract class RequestDriver<Request extends RingRequest> extends DriverLife {
   readonly #rings: RequestRings<Request>;
-  readonly #firstQueue: number;
   readonly #timeout: number;
-  /** Requests that wait for room, by queue. */
-  readonly #waiting: Request[][];
-  readonly #onFailure = new Set<(error: Error) => void>();
+  /** Requests that wait for room or for a restore, by queue. */
+  readonly #waiting: Request[][] = [];
   /** Kept to be stopped: a driver that was removed must not hold its program up. */
   readonly #graceTimers = new Set<ReturnType<typeof setTimeout>>();
-  #failure: Error | undefined;
-  #closing: Promise<void> | undefined;
+  /** New requests go to the device: it is up, and no freeze is on its way. */
+  #isOpen = false;
   #memoryLost = false;
 
-  protected constructor(link: DriverLink, rings: RequestRingsOptions<Request>, options: RequestDriverOptions) {
-    this.link = link;
-    this.#rings = new RequestRings(link, rings);
-    this.#firstQueue = rings.firstQueue;
+  protected constructor(transport: DriverTransport, options: RequestDriverOptions) {
+    super(transport, options);
     this.#timeout = options.timeout ?? 30_000;
-    this.#waiting = this.#rings.queues.map(() => []);
+    this.#rings = new RequestRings(transport, () => this.createRequest());
   }
 
-  /**
-   * Brings a device up: negotiation, then the driver that `create` makes of the link, then DRIVER_OK.
-   * @throws ProtocolError when the device breaks the rules of initialisation; it is reset then.
-   */
-  protected static async bringUp<Driver extends RequestDriver<RingRequest>>(
-    transport: DriverTransport,
-    { maxQueueSize, startIndex, observer }: RequestDriverOptions,
-    wanted: Pick<LinkOptions, "features" | "queues" | "excessUsedLength">,
-    create: (link: DriverLink) => Driver,
-  ): Promise<Driver> {
-    let driver: Driver | undefined;
-    const link = await DriverLink.open(transport, {
-      ...wanted,
-      handlers: {
-        queue: (index) => driver?.interrupt(index),
-        config: () => driver?.configChanged(),
-      },
-      ...(maxQueueSize === undefined ? {} : { maxQueueSize }),
-      ...(startIndex === undefined ? {} : { startIndex }),
-      observer,
-    });
-    try {
-      driver = create(link);
-      link.start();
-      driver.started();
-      return driver;
-    } catch (error) {
-      await link.close();
-      throw error;
-    }
-  }
-
+  /** A new request with a slot of its own. */
+  protected abstract createRequest(): Request;
   /** What to do about a request that the device keeps although nobody waits for it any more. */
   protected abstract callOff(request: Request, error: RequestAborted): void;
   /** Whether a request that waits may go on its ring now. Others go before it meanwhile. */
@@ -104,12 +70,28 @@ export abstract class RequestDriver<Request extends RingRequest> {
   }
   /** A request that waited went on its ring. */
   protected wasSubmitted(_request: Request): void {}
-  /** After DRIVER_OK: the time to fill queues that are no request queues. */
-  protected started(): void {}
-  /** An interrupt of a queue that is no request queue. */
-  protected otherInterrupt(_index: number): void {}
-  /** After the reset: ends what other queues had in flight; gives their memory back unless the device may still write. */
-  protected closeOthers(_error: Error, _keepsMemory: boolean): void {}
+  /** The device has something that a freeze should wait for. */
+  protected isBusy(): boolean {
+    return this.inFlight > 0;
+  }
+
+  /** Makes the request queues: to be called by `setUp`. @throws ProtocolError, UnsupportedError */
+  protected openRings(link: DriverLink, firstQueue: number, count: number): void {
+    this.#rings.connect(link, firstQueue, count);
+    while (this.#waiting.length < count) this.#waiting.push([]);
+    for (const queue of this.#rings.queues) {
+      this.own(queue.index, {
+        poll: () => {
+          do this.poll();
+          while (!queue.enableInterrupts());
+        },
+        close: (error, keepsMemory) => {
+          this.#memoryLost ||= keepsMemory;
+          for (const request of queue.detachAll(keepsMemory)) request.fail(error);
+        },
+      });
+    }
+  }
 
   /** Number of request queues in use. */
   get requestQueues(): number {
@@ -121,17 +103,6 @@ export abstract class RequestDriver<Request extends RingRequest> {
     return this.#rings.inFlight;
   }
 
-  /** Why the driver gave up its device, if it did. */
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
-  /** Called once when the driver has to give up its device. Returns the way to stop. */
-  onFailure(listener: (error: Error) => void): () => void {
-    this.#onFailure.add(listener);
-    return () => this.#onFailure.delete(listener);
-  }
-
   // Ring level
 
   /**
@@ -139,7 +110,7 @@ export abstract class RequestDriver<Request extends RingRequest> {
    * @throws the failure when the driver gave up its device: its requests' memory is no longer theirs.
    */
   acquireRequest(): Request {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.failure !== undefined) throw this.failure;
     return this.#rings.acquire();
   }
 
@@ -153,51 +124,26 @@ export abstract class RequestDriver<Request extends RingRequest> {
   }
 
   /**
-   * Puts a request on a ring; the device sees it after `flush`. False when the ring is full: poll, then try again.
+   * Puts a request on a ring; the device sees it after `flush`. False when the ring is full: poll, then try again; and
+   * from a freeze to the restore.
    * @throws the failure when the driver gave up its device.
    */
   submit(request: Request, queue = 0): boolean {
-    if (this.#failure !== undefined) throw this.#failure;
-    return this.#rings.submit(request, queue);
+    if (this.failure !== undefined) throw this.failure;
+    return this.#isOpen && this.#rings.submit(request, queue);
   }
 
   /** Shows the device what was submitted, and notifies it if it wants that. */
   flush(): void {
-    if (this.#failure === undefined) this.#rings.flush();
+    if (this.state === "up") this.#rings.flush();
   }
 
   /** Takes finished requests off all rings and ends them. Returns how many. @throws ProtocolError */
   poll(): number {
-    if (this.#failure !== undefined) return 0;
+    if (this.state !== "up") return 0;
     const count = this.#rings.poll();
     if (count > 0) this.#submitWaiting();
     return count;
-  }
-
-  /** A used-buffer interrupt: looks at the rings until they are empty and interrupts are on again. */
-  interrupt(index: number): void {
-    if (this.#failure !== undefined) return;
-    try {
-      const queue = this.#rings.queues[index - this.#firstQueue];
-      if (queue === undefined) this.otherInterrupt(index);
-      else {
-        do this.poll();
-        while (!queue.enableInterrupts());
-      }
-    } catch (error) {
-      this.giveUp(error);
-    }
-  }
-
-  /** A configuration interrupt. */
-  configChanged(): void {
-    this.checkHealth();
-  }
-
-  /** Asks the device how it is, and gives it up when it is broken or gone. */
-  checkHealth(): void {
-    const problem = this.link.health();
-    if (problem !== undefined) this.giveUp(new ProtocolError(problem));
   }
 
   // Promises
@@ -211,7 +157,7 @@ export abstract class RequestDriver<Request extends RingRequest> {
   protected lend(request: Request, queue: number, buffers: readonly Lending[]): SharedBuffer[] {
     const lent: SharedBuffer[] = [];
     try {
-      for (const { bytes, direction } of buffers) lent.push(this.link.transport.dma.share(bytes, direction));
+      for (const { bytes, direction } of buffers) lent.push(this.transport.dma.share(bytes, direction));
       for (const { segments, direction } of lent) {
         for (const { address, length } of segments) {
           if (direction === "to-device") request.addOut(address, length);
@@ -264,10 +210,11 @@ export abstract class RequestDriver<Request extends RingRequest> {
         onReturn?.();
       };
       const limit = sending.timeout ?? this.#timeout;
-      if (limit > 0) {
+      request.isTimed = limit > 0;
+      if (request.isTimed) {
         const late = () => {
           // Perhaps only the interrupt was lost.
-          this.interrupt(this.#firstQueue + queue);
+          this.interrupt(this.#rings.queues[queue].index);
           if (!isEnded) abort(`no answer in ${limit} ms`);
         };
         timer = setTimeout(late, limit);
@@ -282,28 +229,10 @@ export abstract class RequestDriver<Request extends RingRequest> {
   /** Takes back what was lent, unless a device that did not reset may still write to it. */
   protected unshare(buffers: readonly SharedBuffer[]): void {
     if (this.#memoryLost) return;
-    for (const buffer of buffers) this.link.transport.dma.unshare(buffer);
+    for (const buffer of buffers) this.transport.dma.unshare(buffer);
   }
 
-  // The way out
-
-  /**
-   * Takes the driver off its device, also under load: the device is reset first, then every request that it had fails
-   * once, then memory is given back.
-   */
-  close(reason: Error = new DeviceError("the driver was removed")): Promise<void> {
-    this.#closing ??= this.#close(reason);
-    return this.#closing;
-  }
-
-  /** The device cannot be used any more: closes, and tells those who listen. */
-  protected giveUp(cause: unknown): void {
-    if (this.#failure !== undefined) return;
-    const error = cause instanceof Error ? cause : new DeviceError(String(cause));
-    this.#failure = error;
-    for (const listener of this.#onFailure) listener(error);
-    this.close(error).catch(() => {});
-  }
+  // Life cycle
 
   /** Gives the device up when it still has this very request after some time. */
   protected giveUpUnlessReturned(request: Request, milliseconds: number, error: Error): void {
@@ -315,27 +244,35 @@ export abstract class RequestDriver<Request extends RingRequest> {
     this.#graceTimers.add(timer);
   }
 
-  async #close(reason: Error): Promise<void> {
-    this.#failure ??= reason;
-    for (const timer of this.#graceTimers) clearTimeout(timer);
-    let stuck: unknown;
-    try {
-      await this.link.close();
-    } catch (error) {
-      // The device may still write: what it was lent is never used again.
-      stuck = error;
-      this.#memoryLost = true;
+  protected override async prepareFreeze(): Promise<void> {
+    this.#isOpen = false;
+    const end = this.#timeout > 0 ? Date.now() + this.#timeout : Number.POSITIVE_INFINITY;
+    while (this.state === "up" && this.isBusy() && (Date.now() < end || this.#rings.hasTimed)) {
+      await new Promise<void>((resolve) => setTimeout(resolve, freezeTurn));
+      this.lookAtQueues();
+      this.checkHealth();
     }
-    const left = [...this.#rings.detachAll(this.#memoryLost), ...this.#waiting.flatMap((list) => list.splice(0))];
-    for (const request of left) request.fail(this.#failure);
-    this.closeOthers(this.#failure, this.#memoryLost);
-    if (stuck !== undefined) throw stuck;
-    this.#rings.free();
+  }
+
+  protected override started(): void {
+    this.#isOpen = true;
+    this.#submitWaiting();
+  }
+
+  protected override takenDown(keepsMemory: boolean): void {
+    this.#isOpen = false;
+    if (!keepsMemory) this.#rings.trim();
+  }
+
+  protected override ended(error: Error): void {
+    for (const timer of this.#graceTimers) clearTimeout(timer);
+    for (const waiting of this.#waiting) for (const request of waiting.splice(0)) request.fail(error);
+    if (!this.#memoryLost) this.#rings.free();
   }
 
   #enqueue(request: Request, queue: number): void {
-    if (this.#failure !== undefined) {
-      request.fail(this.#failure);
+    if (this.failure !== undefined) {
+      request.fail(this.failure);
       return;
     }
     request.outcome = "waiting";
@@ -349,6 +286,7 @@ export abstract class RequestDriver<Request extends RingRequest> {
   }
 
   #submitWaiting(): void {
+    if (!this.#isOpen || this.failure !== undefined) return;
     let count = 0;
     for (let queue = 0; queue < this.#waiting.length; queue++) {
       const waiting = this.#waiting[queue];

@@ -2,31 +2,40 @@
  * The request queues of a driver and the requests that go over them: the ring level, synchronous and without allocation.
  * Life cycle and promises are {@link RequestDriver}'s.
  */
-import type { DriverLink } from "../../transport/index.js";
+import { UnsupportedError } from "../../errors/index.js";
+import type { DriverLink, DriverTransport } from "../../transport/index.js";
 import type { QueueDriver } from "../../virtqueue/index.js";
 import type { RingRequest } from "./ring-request.js";
 
-/** What the rings are made of. */
-export interface RequestRingsOptions<Request> {
-  /** Number of the first request queue on the device. */
-  readonly firstQueue: number;
-  readonly count: number;
-  /** A new request with a slot of its own. */
-  readonly create: () => Request;
-}
-
 export class RequestRings<Request extends RingRequest> {
-  readonly queues: readonly QueueDriver<Request>[];
-  readonly #link: DriverLink;
+  /** Of the time with the device that is, or was last. */
+  queues: readonly QueueDriver<Request>[] = [];
+  readonly #transport: DriverTransport;
   readonly #create: () => Request;
   readonly #pool: Request[] = [];
-  readonly #all: Request[] = [];
+  readonly #all = new Set<Request>();
 
-  /** Makes the queues on the device. @throws ProtocolError `queue-missing` */
-  constructor(link: DriverLink, { firstQueue, count, create }: RequestRingsOptions<Request>) {
-    this.#link = link;
+  /** @param create a new request with a slot of its own */
+  constructor(transport: DriverTransport, create: () => Request) {
+    this.#transport = transport;
     this.#create = create;
-    this.queues = Array.from({ length: count }, (_, index) => link.createQueue<Request>(firstQueue + index));
+  }
+
+  /**
+   * Makes the queues on the device, from number `first` on.
+   * @throws ProtocolError `queue-missing`; UnsupportedError when requests that were laid out for earlier queues might not
+   * fit.
+   */
+  connect(link: DriverLink, first: number, count: number): void {
+    const before = this.queues;
+    if (count < before.length) {
+      throw new UnsupportedError(`the device came back with ${count} of ${before.length} request queues`);
+    }
+    this.queues = Array.from({ length: count }, (_, index) => link.createQueue<Request>(first + index));
+    for (const [index, { size }] of before.entries()) {
+      const now = this.queues[index].size;
+      if (now < size) throw new UnsupportedError(`queue ${first + index} came back with ${now} of ${size} descriptors`);
+    }
   }
 
   /** Requests that the device has. */
@@ -34,16 +43,23 @@ export class RequestRings<Request extends RingRequest> {
     return this.queues.reduce((sum, queue) => sum + queue.inFlight, 0);
   }
 
+  /** Of these, some are called off when they take too long. */
+  get hasTimed(): boolean {
+    for (const request of this.#all) if (request.isTimed && request.outcome === "in-flight") return true;
+    return false;
+  }
+
   acquire(): Request {
     const pooled = this.#pool.pop();
     if (pooled !== undefined) return pooled;
     const request = this.#create();
-    this.#all.push(request);
+    this.#all.add(request);
     return request;
   }
 
   release(request: Request): void {
     request.outcome = "idle";
+    request.isTimed = false;
     request.onEnd = undefined;
     request.error = undefined;
     request.clearData();
@@ -64,7 +80,7 @@ export class RequestRings<Request extends RingRequest> {
     const { queues } = this;
     for (let index = 0; index < queues.length; index++) {
       const queue = queues[index];
-      if (queue.publish()) this.#link.transport.notify(queue.index);
+      if (queue.publish()) this.#transport.notify(queue.index);
     }
   }
 
@@ -76,14 +92,18 @@ export class RequestRings<Request extends RingRequest> {
     return count;
   }
 
-  /** After a reset: what was in flight. Tables that a device which did not reset may still follow are kept. */
-  detachAll(keepsMemory: boolean): Request[] {
-    return this.queues.flatMap((queue) => queue.detachAll(keepsMemory));
+  /** Gives the memory of requests that nobody uses back. */
+  trim(): void {
+    for (const request of this.#pool.splice(0)) {
+      this.#all.delete(request);
+      this.#transport.dma.free(request.slot);
+    }
   }
 
-  /** Gives the requests' memory back; only after a reset. */
+  /** Gives the requests' memory back; only after a reset, and when no request is used again. */
   free(): void {
-    for (const request of this.#all) this.#link.transport.dma.free(request.slot);
+    for (const request of this.#all) this.#transport.dma.free(request.slot);
+    this.#all.clear();
   }
 
   #reap(queue: QueueDriver<Request>): number {

@@ -20,6 +20,8 @@ export abstract class RingRequest {
   error: Error | undefined;
   /** How often the request was put on a ring: tells one use from the next. */
   uses = 0;
+  /** It is called off when it takes too long. */
+  isTimed = false;
 
   constructor(slot: DmaBlock) {
     this.slot = slot;

@@ -1,6 +1,6 @@
 /** The configuration of a virtio-scsi device as its driver reads it. */
 import type { StructValue } from "../../bytes/index.js";
-import { ProtocolError } from "../../errors/index.js";
+import { ProtocolError, UnsupportedError } from "../../errors/index.js";
 import type { DriverLink } from "../../transport/index.js";
 import { scsiConfig } from "./protocol.js";
 
@@ -28,6 +28,17 @@ export function openScsiConfig(
     throw new ProtocolError("request-header-short", { detail: `cdb_size ${cdbSize}, sense_size ${senseSize}` });
   }
   return config;
+}
+
+/**
+ * Requests that wait for a restore have room for CDBs and sense as it was before.
+ * @throws UnsupportedError when the device came back with other sizes.
+ */
+export function checkSameFormat(before: ScsiConfig, now: ScsiConfig): void {
+  for (const field of ["cdbSize", "senseSize"] as const) {
+    if (now[field] === before[field]) continue;
+    throw new UnsupportedError(`the device came back with ${field} ${now[field]}, it had ${before[field]}`);
+  }
 }
 
 function readScsiConfig(link: DriverLink): ScsiConfig {

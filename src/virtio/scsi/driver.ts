@@ -21,10 +21,17 @@ import {
   modernRingFeatures,
   ringFeatures,
 } from "../../transport/index.js";
-import { type Lending, type RequestAborted, RequestDriver, type RequestDriverOptions } from "../driver-base/index.js";
-import { openScsiConfig, type ScsiConfig } from "./driver-config.js";
+import {
+  type Lending,
+  ReceiveQueue,
+  type RequestAborted,
+  RequestDriver,
+  type RequestDriverOptions,
+  type WantedOfDevice,
+} from "../driver-base/index.js";
+import { checkSameFormat, openScsiConfig, type ScsiConfig } from "./driver-config.js";
 import { ControlQueue } from "./driver-control.js";
-import { EventReceiver, type ScsiEventListener } from "./driver-events.js";
+import { decodeEvent, eventBufferSize, type ScsiEventListener, type ScsiEventReport } from "./driver-events.js";
 import { ScsiRequest, type ScsiRequestFormat } from "./driver-request.js";
 import { ScsiQueue, scsiFeatures, TaskManagement } from "./protocol.js";
 import { UnitLoad } from "./unit-load.js";
@@ -32,12 +39,12 @@ import { UnitLoad } from "./unit-load.js";
 /** What the driver takes and how long it waits. `features` default to all that it knows, without INOUT. */
 export interface ScsiDriverOptions extends RequestDriverOptions {
   /** Request queues to use, at most what the device has. Default 1. */
-  requestQueues?: number;
+  readonly requestQueues?: number;
   /** Sense bytes and CDB bytes to configure; default: the device's defaults are left alone. */
-  senseSize?: number;
-  cdbSize?: number;
+  readonly senseSize?: number;
+  readonly cdbSize?: number;
   /** Buffers on the event queue. Default 8; 0 leaves the event queue alone. */
-  eventBuffers?: number;
+  readonly eventBuffers?: number;
 }
 
 /** Data and patience of one command, see {@link ScsiInitiator}. */
@@ -63,56 +70,49 @@ export const knownScsiFeatures = featureSet(
 
 /** The driver of one adapter. */
 export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements ScsiInitiator {
-  readonly config: ScsiConfig;
-  /** What the configuration says about targets, LUNs and transfers. */
-  readonly limits: InitiatorLimits;
+  readonly #options: ScsiDriverOptions;
   readonly #control: ControlQueue;
-  readonly #events: EventReceiver | undefined;
-  readonly #unitLoad: UnitLoad;
+  readonly #listeners = new Set<ScsiEventListener>();
+  #config: ScsiConfig | undefined;
+  #limits!: InitiatorLimits;
+  #format!: ScsiRequestFormat;
+  #unitLoad!: UnitLoad;
+  #events: ReceiveQueue | undefined;
+  #isRestored = false;
 
-  private constructor(link: DriverLink, config: ScsiConfig, options: ScsiDriverOptions) {
-    const { dma, endianness } = link.transport;
-    const { requestQueues = 1, eventBuffers = 8 } = options;
-    const { cdbSize, senseSize } = config;
-    const format: ScsiRequestFormat = { cdbSize, senseSize, isLittleEndian: endianness === "little", nextTag: 1 };
-    const control = new ControlQueue(link, link.createQueue(ScsiQueue.Control));
-    const eventQueue = link.createQueue<number>(ScsiQueue.Event);
-    super(
-      link,
-      {
-        firstQueue: ScsiQueue.FirstRequest,
-        count: Math.max(1, Math.min(requestQueues, config.numQueues)),
-        create: () => new ScsiRequest(dma.allocate(ScsiRequest.slotSize(format), 16), format),
-      },
-      options,
-    );
-    this.config = config;
-    this.limits = limitsOf(config);
-    this.#control = control;
-    this.#unitLoad = new UnitLoad(config.cmdPerLun);
-    if (eventBuffers > 0) this.#events = new EventReceiver(link, eventQueue, eventBuffers, config.eventInfoSize);
+  private constructor(transport: DriverTransport, options: ScsiDriverOptions) {
+    super(transport, options);
+    this.#options = options;
+    this.#control = new ControlQueue(transport);
   }
 
   /**
    * Brings the device up.
    * @throws ProtocolError when the device breaks the rules of initialisation.
    */
-  static open(transport: DriverTransport, options: ScsiDriverOptions = {}): Promise<VirtioScsiDriver> {
-    const { features = knownScsiFeatures, requestQueues = 1 } = options;
-    const queues = ScsiQueue.FirstRequest + Math.max(1, requestQueues);
-    // QEMU (seen with 7.2 and 10.0) counts data that it read as written; the residual tells what was moved.
-    const wanted = { features, queues, excessUsedLength: "cut" } as const;
-    return RequestDriver.bringUp(
-      transport,
-      options,
-      wanted,
-      (link) => new VirtioScsiDriver(link, openScsiConfig(link, options), options),
-    );
+  static async open(transport: DriverTransport, options: ScsiDriverOptions = {}): Promise<VirtioScsiDriver> {
+    const driver = new VirtioScsiDriver(transport, options);
+    await driver.bringUp();
+    return driver;
   }
 
-  /** Listens to events of the device. Returns the way to stop. */
+  /** The configuration as it was read when the device was brought up last. */
+  get config(): ScsiConfig {
+    return this.#config as ScsiConfig;
+  }
+
+  /** What the configuration says about targets, LUNs and transfers. */
+  get limits(): InitiatorLimits {
+    return this.#limits;
+  }
+
+  /**
+   * Listens to events of the device. After a restore comes one of kind `none` that says `missed`: what happened
+   * meanwhile, nobody knows. Returns the way to stop.
+   */
   onEvent(listener: ScsiEventListener): () => void {
-    return this.#events?.listen(listener) ?? (() => {});
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Points a request of the ring level at a unit. */
@@ -184,18 +184,60 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
     this.#unitLoad.sent(request);
   }
 
+  protected override isBusy(): boolean {
+    return super.isBusy() || this.#control.inFlight > 0;
+  }
+
+  protected wanted(): WantedOfDevice {
+    const { features = knownScsiFeatures, requestQueues = 1 } = this.#options;
+    const queues = ScsiQueue.FirstRequest + Math.max(1, requestQueues);
+    // QEMU (seen with 7.2 and 10.0) counts data that it read as written; the residual tells what was moved.
+    return { features, queues, excessUsedLength: "cut", featureTable: scsiFeatures };
+  }
+
+  protected setUp(link: DriverLink): void {
+    const { requestQueues = 1, eventBuffers = 8 } = this.#options;
+    const config = openScsiConfig(link, this.#options);
+    const { cdbSize, senseSize } = config;
+    if (this.#config === undefined) {
+      this.#format = { cdbSize, senseSize, isLittleEndian: this.transport.endianness === "little", nextTag: 1 };
+    } else checkSameFormat(this.#config, config);
+    this.#config = config;
+    this.#limits = limitsOf(config);
+    this.#unitLoad = new UnitLoad(config.cmdPerLun);
+    this.#control.connect(link);
+    this.own(ScsiQueue.Control, this.#control);
+    if (eventBuffers > 0) {
+      const bufferSize = eventBufferSize(config.eventInfoSize);
+      const received = (bytes: Uint8Array) => this.#tell(decodeEvent(bytes, this.transport.endianness));
+      this.#events = this.own(
+        ScsiQueue.Event,
+        new ReceiveQueue(link, ScsiQueue.Event, { buffers: eventBuffers, bufferSize, received }),
+      );
+    } else link.createQueue(ScsiQueue.Event);
+    this.openRings(link, ScsiQueue.FirstRequest, Math.max(1, Math.min(requestQueues, config.numQueues)));
+  }
+
   protected override started(): void {
     this.#events?.start();
+    this.#control.start();
+    super.started();
+    if (this.#isRestored) this.#tell({ kind: "none", target: undefined, lun: undefined, reason: 0, missed: true });
+    this.#isRestored = true;
   }
 
-  protected override otherInterrupt(index: number): void {
-    if (index === ScsiQueue.Control) this.#control.poll();
-    else if (index === ScsiQueue.Event) this.#events?.poll();
+  protected override ended(error: Error): void {
+    this.#control.end(error);
+    super.ended(error);
   }
 
-  protected override closeOthers(error: Error, keepsMemory: boolean): void {
-    this.#control.close(error, keepsMemory);
-    this.#events?.close(keepsMemory);
+  protected createRequest(): ScsiRequest {
+    const slot = this.transport.dma.allocate(ScsiRequest.slotSize(this.#format), 16);
+    return new ScsiRequest(slot, this.#format);
+  }
+
+  #tell(event: ScsiEventReport | undefined): void {
+    if (event !== undefined) for (const listener of this.#listeners) listener(event);
   }
 }
 
