@@ -1,8 +1,9 @@
 /**
- * Checks 16 to 19, 22 and 23 of the reference, as what a program finds out on a running system: our boards and QEMU's
+ * Checks 16 to 23 of the reference, as what a program finds out on a running system: our boards and QEMU's
  * machines are asked the same.
  */
 import assert from "node:assert/strict";
+import type { CommandFault } from "../../../observe/index.js";
 import { IoError } from "../exec/index.js";
 import type { AmigaProfile } from "../profile.js";
 import { readCommandList } from "./command-list.js";
@@ -184,4 +185,64 @@ export async function checkGeometry({ program }: CheckRig, profile: ProfileName)
   const poisoned = await small.geometry(c.TD_GETGEOMETRY, 31);
   assert.deepEqual([poisoned.error, poisoned.actual, poisoned.bytes[0]], [-4, 0, 0xaa]);
   assert.equal((await small.geometry(c.NSCMD_TD_GETGEOMETRY64, 31)).error, -4);
+}
+
+/** How a command shall end. */
+export type Strike = CommandFault | { readonly kind: "status"; readonly status: number };
+
+/** io_Error of each sense key. */
+const keyErrors = [0, 0, 33, 27, 33, -3, 29, 28, 45, 45, 45, 20, 45, 45, 45, 45];
+
+/**
+ * 20: what each virtio response, sense key and SCSI status becomes, as a transfer and through HD_SCSICMD. Unit 0 is a
+ * disk. @param strike makes every READ(10) from now on end so; undefined: as it should
+ */
+export async function checkErrors(
+  { program }: CheckRig,
+  profile: ProfileName,
+  strike: (how: Strike | undefined) => unknown,
+): Promise<void> {
+  const one = await program();
+  const both = async (how: Strike | undefined) => {
+    await strike(how);
+    const read = await one.read(c.CMD_READ, 0, 512);
+    const scsi = await one.scsi([0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0], { room: 512 });
+    return [read.error, scsi.error, scsi.status];
+  };
+  assert.deepEqual(await both(undefined), [0, 0, 0]);
+  for (let response = 1; response <= 9; response++) {
+    assert.deepEqual(await both({ kind: "response", response }), [20, 20, 0], `response ${response}`);
+  }
+  for (const [key, error] of keyErrors.entries()) {
+    // NO SENSE and RECOVERED ERROR are success; a unit that says so did not move data here.
+    if (key < 2) continue;
+    // Extended repeats what a unit attention stopped; one that never ends is told.
+    assert.deepEqual(await both({ kind: "error", key, asc: 0x40, ascq: 0 }), [error, error, 2], `sense key ${key}`);
+  }
+  // Extended asks a unit that is busy (08h) or has no room (28h) for a while: other tests have that.
+  for (const status of [...(profile === "strict" ? [0x08, 0x28] : []), 0x18, 0x30, 0x40]) {
+    assert.deepEqual(await both({ kind: "status", status }), [45, 45, status], `status ${status}`);
+  }
+  assert.deepEqual(await both(undefined), [0, 0, 0]);
+}
+
+/**
+ * 21: unit attentions in a row that the synchronous path absorbs: two in version 1.5, a handful in extended.
+ * @param attend makes unit 0 end so many TEST UNIT READY with a unit attention
+ */
+export async function checkAttentions(
+  { program }: CheckRig,
+  profile: ProfileName,
+  attend: (times: number) => unknown,
+): Promise<void> {
+  const one = await program();
+  const [most, tooMany] = profile === "strict" ? [2, 3] : [16, 17];
+  for (const [times, error] of [
+    [1, 0],
+    [most, 0],
+    [tooMany, 29],
+  ]) {
+    await attend(times);
+    assert.equal((await one.scsi([0, 0, 0, 0, 0, 0], { room: 0 })).error, error, `${times} unit attentions`);
+  }
 }

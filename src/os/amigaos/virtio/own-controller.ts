@@ -54,8 +54,9 @@ export class OwnController {
     isVersion1: boolean,
     rings: RingBlock[],
     queue: OwnQueue,
+    detach: (() => void) | undefined,
   ) {
-    const { machine, adapter, memory, profile } = options;
+    const { machine, memory, profile } = options;
     this.machine = machine;
     this.memory = memory;
     this.profile = profile;
@@ -66,12 +67,9 @@ export class OwnController {
     this.#registers = registers;
     this.#rings = rings;
     this.queue = queue;
-    const { fn } = adapter;
-    this.interruptMode = options.hasInterrupt && fn.interruptPin !== 0 ? "intx" : "none";
-    if (this.interruptMode === "intx") {
-      const place = { bridge: fn.bridgeIndex, bus: fn.bus, slot: fn.slot, pin: fn.interruptPin };
-      this.#detach = machine.interrupts.attachLine(place, () => this.#interrupt());
-    } else options.debug("no interrupt: polling");
+    this.interruptMode = detach === undefined ? "none" : "intx";
+    this.#detach = detach;
+    if (detach === undefined) options.debug("no interrupt: polling");
   }
 
   /**
@@ -79,7 +77,7 @@ export class OwnController {
    * @throws UnsupportedError or ProtocolError when there is no way to; the reason is the message.
    */
   static open(options: ControllerOptions): OwnController {
-    const { adapter, memory, profile, debug, startIndex, observer } = options;
+    const { machine, adapter, memory, profile, debug, startIndex, observer } = options;
     const { fn } = adapter;
     const { behaviour } = profile;
     const registers = openRegisters(options);
@@ -89,6 +87,11 @@ export class OwnController {
     const free = () => {
       for (const ring of rings) if (ring !== undefined) memory.free(ring.allocation);
     };
+    // A device may interrupt as soon as it is up. Firmware routes its line before that; here the first server does.
+    let controller: OwnController | undefined;
+    const place = { bridge: fn.bridgeIndex, bus: fn.bus, slot: fn.slot, pin: fn.interruptPin };
+    const isWired = options.hasInterrupt && fn.interruptPin !== 0;
+    const detach = isWired ? machine.interrupts.attachLine(place, () => controller?.interrupt()) : undefined;
     try {
       const agreed = registers.bringUp({
         features: eventIndexBit,
@@ -108,8 +111,11 @@ export class OwnController {
       });
       if (agreed === undefined) throw new ProtocolError("features-refused");
       if (requests === undefined) throw new ProtocolError("queue-missing", { queue: requestQueue });
-      return new OwnController(options, registers, agreed.features, agreed.isVersion1, rings, requests);
+      const { features, isVersion1 } = agreed;
+      controller = new OwnController(options, registers, features, isVersion1, rings, requests, detach);
+      return controller;
     } catch (error) {
+      detach?.();
       // The device may know the rings already: only one that resets gives them back.
       if (rings.length === 0 || registers.reset()) free();
       throw error;
@@ -134,7 +140,8 @@ export class OwnController {
     for (const ring of this.#rings.splice(0)) if (ring !== undefined) this.memory.free(ring.allocation);
   }
 
-  #interrupt(): void {
+  /** The interrupt server. */
+  interrupt(): void {
     const isr = this.#registers.readIsr();
     // 0: another device on the same line. The configuration bit is ignored.
     if (isr !== 0xff && (isr & IsrStatus.Queue) !== 0) this.onInterrupt();
