@@ -96,6 +96,11 @@ async function readMany(program: AmigaProgram, count: number): Promise<void> {
   }
 }
 
+/** What the device said of resets. */
+function resets(system: AmigaSystem): string[] {
+  return system.messages.filter((text) => text.startsWith("resetting"));
+}
+
 for (const name of ["amigaone", "pegasos2"] as const) {
   const skip = skipWithout(name);
 
@@ -122,10 +127,7 @@ for (const name of ["amigaone", "pegasos2"] as const) {
         }
         assert.equal(exec.abortIo(requests[1]), -3);
         await program.close();
-        assert.deepEqual(
-          system.messages.filter((text) => text.startsWith("resetting")),
-          [],
-        );
+        assert.deepEqual(resets(system), []);
       }),
     );
 
@@ -161,6 +163,7 @@ for (const name of ["amigaone", "pegasos2"] as const) {
       assert.ok(Date.now() - start >= 290, "not before its time");
       assert.equal((await backEnd.ask({ rules: [] })).struck, 6);
       await readMany(dead, 3);
+      assert.deepEqual(resets(system), []);
       await living.close();
       await dead.close();
     }),

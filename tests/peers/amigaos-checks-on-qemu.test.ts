@@ -125,6 +125,7 @@ const hostErrors = [
 
 for (const board of [amigaone, pegasos2]) {
   const skip = missing(board);
+  const noAborts = !skip && standsStillInAborts(board);
   for (const profile of ["strict", "extended"] as const) {
     const where = `QEMU's ${board.name}, ${profile}`;
     test(`check 6 on ${where}: a command that moves less than there is room for says how much`, { skip }, () =>
@@ -209,18 +210,22 @@ for (const board of [amigaone, pegasos2]) {
       ),
     );
 
-    test(`check 25 on ${where}: AbortIO of what is queued, and of what the device has`, { skip }, () =>
-      onQemu(
-        board,
-        [disk("small")],
-        { profile: profilePastB32(board, profile) },
-        async ({ system, machine }) => {
-          const { exec } = system;
-          const program = await AmigaProgram.open(system, 1);
-          const read = () => program.send({ command: Command.CMD_READ, length: 512, data: program.buffer(512) });
-          const geometry = { command: Command.TD_GETGEOMETRY, length: 32, data: program.buffer(32) };
-          assert.equal((await program.do(geometry)).error, 0);
-          if (profile === "strict" || !blocksWhileAborting(board)) {
+    test(
+      `check 25 on ${where}: AbortIO of what is queued, and of what the device has`,
+      {
+        skip: skip || (profile === "extended" && noAborts),
+      },
+      () =>
+        onQemu(
+          board,
+          [disk("small")],
+          { profile: profilePastB32(board, profile) },
+          async ({ system, machine }) => {
+            const { exec } = system;
+            const program = await AmigaProgram.open(system, 1);
+            const read = () => program.send({ command: Command.CMD_READ, length: 512, data: program.buffer(512) });
+            const geometry = { command: Command.TD_GETGEOMETRY, length: 32, data: program.buffer(32) };
+            assert.equal((await program.do(geometry)).error, 0);
             await onHeldDisk(machine, "break read_aio held");
             const requests = [read(), read(), read(), read()];
             assert.equal(exec.abortIo(requests[3]), 0);
@@ -234,25 +239,24 @@ for (const board of [amigaone, pegasos2]) {
             for (const request of requests.slice(0, 3)) errors.push((await inTime(program.wait(request), 2000)).error);
             assert.deepEqual(errors, [profile === "strict" ? 0 : -2, 0, 0]);
             assert.equal(exec.abortIo(requests[0]), -3);
-          }
-          // Whatever the device has done with them meanwhile: each is answered once, and the unit goes on.
-          for (let round = 0; round < 10; round++) {
-            const requests = Array.from({ length: 8 }, read);
-            await Promise.resolve();
-            for (const request of requests.slice(0, 4)) exec.abortIo(request);
-            for (const [index, request] of requests.entries()) {
-              const { error } = await inTime(program.wait(request), 2000);
-              assert.ok(error === 0 || (index < 4 && error === -2), `${index}: ${error}`);
+            // Whatever the device has done with them meanwhile: each is answered once, and the unit goes on.
+            for (let round = 0; round < 10; round++) {
+              const requests = Array.from({ length: 8 }, read);
+              await Promise.resolve();
+              for (const request of requests.slice(0, 4)) exec.abortIo(request);
+              for (const [index, request] of requests.entries()) {
+                const { error } = await inTime(program.wait(request), 2000);
+                assert.ok(error === 0 || (index < 4 && error === -2), `${index}: ${error}`);
+              }
             }
-          }
-          assert.deepEqual(
-            system.messages.filter((text) => text.startsWith("resetting")),
-            [],
-          );
-          await program.close();
-        },
-        addHeldDisk,
-      ),
+            assert.deepEqual(
+              system.messages.filter((text) => text.startsWith("resetting")),
+              [],
+            );
+            await program.close();
+          },
+          addHeldDisk,
+        ),
     );
   }
 
@@ -274,11 +278,10 @@ for (const board of [amigaone, pegasos2]) {
     }
   });
 
-  const noHold = !skip && blocksWhileAborting(board);
   test(
     `an abort that QEMU's ${board.name} does not answer leads to a reset of the controller`,
     {
-      skip: skip || (noHold && "this QEMU stands still while it aborts what its host holds back"),
+      skip: skip || noAborts,
     },
     () =>
       onQemu(board, [disk("small"), disk("small", 1, 1)], { timeout: 300 }, async ({ system, machine }) => {
@@ -319,11 +322,14 @@ async function limitSpeed(machine: QemuMachine, id: string, iops: number): Promi
 }
 
 /**
- * QEMU 10 stands still, monitor and all, from the abort of a request on until the request ends; one that is held back
- * until somebody tells QEMU otherwise never does. QEMU 7.2 goes on.
+ * Why a request in flight must not be aborted on this QEMU, if so: there it takes the lock of the disk's list of requests
+ * that it holds already, and the whole program waits for itself. Mended in 10.2, 10.1.3 and 10.0.7.
  */
-function blocksWhileAborting(board: Board): boolean {
-  return findQemu(board).major > 7;
+function standsStillInAborts(board: Board): string | false {
+  const { version } = findQemu(board);
+  const [major, minor = 0, patch = 0] = version.split(".").map(Number);
+  const isMended = major !== 10 || minor > 1 || patch >= [7, 3][minor];
+  return !isMended && `QEMU ${version} locks itself up when a request is aborted; "behind QEMU" has this check`;
 }
 
 /** A disk at 1/0 whose reads can be held. */

@@ -247,6 +247,7 @@ for (const board of boards) {
     }
     isDead = false;
     await readMany(dead, 3, 512);
+    assert.ok(!loop.system.messages.some((text) => text.startsWith("resetting")), "aborting was enough");
     await loop.close();
   });
 }
