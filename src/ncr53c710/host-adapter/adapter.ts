@@ -122,7 +122,7 @@ export class NcrHostAdapter implements HostAdapter {
     this.#recovery = new Recovery({
       ...{ sequencer: this.#sequencer, spare, now: () => this.#clock.now(), grace: options.grace ?? usual.grace },
       fail: (request, error) => this.#fail(request, error),
-      targetWasReset: (target) => this.#targetWasReset(target),
+      endStarted: (concerns) => this.#endStarted(concerns),
       resetBus: () => this.#reset.reset(true),
     });
     this.#reset = new BusReset({
@@ -374,11 +374,6 @@ export class NcrHostAdapter implements HostAdapter {
     for (const request of this.#live.all()) {
       if (request.state === "started" && concerns(request)) this.#endByReset(request);
     }
-  }
-
-  #targetWasReset(target: number): void {
-    this.#sequencer.targets[target].forget(this.#sequencer.negotiates);
-    this.#endStarted((request) => request.target === target);
   }
 
   #giveUp(cause: unknown): void {

@@ -67,7 +67,7 @@ export class BusSequencer {
   #turn = 0;
   /** Commands that fetch their sense data. */
   readonly #urgent = new RequestQueue();
-  /** A last message is to be sent before anything else, or is being sent: the spare request has it. */
+  /** A last message is to be sent before anything but REQUEST SENSE, or is being sent: the spare request has it. */
   killing: "no" | "due" | "under-way" = "no";
   /** The script was told to stop. */
   isAborting = false;
@@ -178,7 +178,8 @@ export class BusSequencer {
 
   #startNext(): void {
     const { chip, script } = this.#parts;
-    if (this.killing === "due") {
+    const urgent = this.#urgent.shift();
+    if (urgent === undefined && this.killing === "due") {
       const { spare } = this.#parts;
       this.killing = "under-way";
       this.state = "connected";
@@ -187,7 +188,7 @@ export class BusSequencer {
       chip.start(script.entries.kill);
       return;
     }
-    const request = this.#urgent.shift() ?? this.#nextWaiting();
+    const request = urgent ?? this.#nextWaiting();
     if (request !== undefined) this.#start(request);
     else if (this.away > 0) {
       this.state = "waiting";
@@ -294,22 +295,35 @@ export class BusSequencer {
     if (status === noStatus) this.finish(request, ScsiResponse.TargetFailure);
     else if (status === ScsiStatus.CheckCondition) this.#fetchSense(request, unit);
     else if (status === ScsiStatus.TaskSetFull && unit.started > 1) this.#tryLater(request, unit);
-    else this.finish(request, responseOf(request));
+    else {
+      if (status === ScsiStatus.Good) unit.endedWell();
+      this.finish(request, responseOf(request));
+    }
   }
 
+  /**
+   * The unit gets no other command of ours before REQUEST SENSE, which has no tag (SCSI-2 §7.6), and must not bring
+   * back one that it has. If it did, and that one has sense data as well, what was kept for the older one is gone: it
+   * ends without any rather than with that of another.
+   */
   #fetchSense(request: AdapterRequest, unit: UnitState): void {
+    const older = this.#urgent.find(unit);
     request.response = responseOf(request);
     unit.beginSensing(request);
     request.isSensing = true;
     this.#urgent.push(request);
     this.current = undefined;
-    this.next();
+    if (older === undefined) this.next();
+    else {
+      this.#parts.listener.noticed("sense-lost", older.describe());
+      this.finish(older, older.response);
+    }
   }
 
   /** The unit has as many commands as it takes: this one waits for one of them. */
   #tryLater(request: AdapterRequest, unit: UnitState): void {
     unit.leave(request);
-    unit.limit = Math.max(1, Math.min(unit.limit, unit.started));
+    unit.isFull();
     request.state = "waiting";
     unit.waiting.pushFront(request);
     this.current = undefined;

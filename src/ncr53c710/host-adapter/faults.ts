@@ -19,6 +19,7 @@ export const adapterFaults = {
   "reselect-identify": "a target came back without IDENTIFY",
   "reselect-unknown": "a target came back that has no such command",
   "status-missing": "the target ended a command without a status",
+  "sense-lost": "a unit returned CHECK CONDITION while the sense data of another one was to be asked for: that is lost",
   "message-order": "the target sent a message that does not belong there",
   "bus-dead": "one bus reset after the other brought no command to its end",
 } as const satisfies Readonly<Record<string, string>>;

@@ -17,8 +17,8 @@ export interface RecoveryParts {
   readonly grace: number;
   /** Ends a command that cannot touch memory any more. */
   fail(request: AdapterRequest, error: Error): void;
-  /** Ends all commands that a target had, which has forgotten them. */
-  targetWasReset(target: number): void;
+  /** Ends the commands of these that were started: their target has forgotten them. */
+  endStarted(concerns: (request: AdapterRequest) => boolean): void;
   resetBus(): void;
 }
 
@@ -27,6 +27,8 @@ interface Job {
   readonly target: number;
   readonly request: AdapterRequest | undefined;
   step: "abort" | "device-reset";
+  /** ABORT TAG is for the one command; ABORT for all that its unit has of us. */
+  isTagged: boolean;
   readonly done: (() => void) | undefined;
 }
 
@@ -50,17 +52,15 @@ export class Recovery {
   callOff(request: AdapterRequest, error: RequestAborted): void {
     if (request.calledOff !== undefined) return;
     request.calledOff = error;
-    const { sequencer } = this.#parts;
-    const isOnlySensing = request.isSensing && sequencer.current !== request;
-    if (request.state === "waiting" || isOnlySensing) this.#parts.fail(request, error);
+    if (request.state === "waiting") this.#parts.fail(request, error);
     else if (request.state === "started") {
-      this.#add({ target: request.target, request, step: "abort", done: undefined });
+      this.#add({ target: request.target, request, step: "abort", isTagged: false, done: undefined });
     }
   }
 
   /** BUS DEVICE RESET to a target; `done` is called when it, or more, was done. */
   resetTarget(target: number, done: () => void): void {
-    this.#add({ target, request: undefined, step: "device-reset", done });
+    this.#add({ target, request: undefined, step: "device-reset", isTagged: false, done });
   }
 
   /** A command ended by itself. */
@@ -79,8 +79,15 @@ export class Recovery {
       return;
     }
     const { request } = job;
-    if (job.step === "device-reset") this.#parts.targetWasReset(job.target);
-    else if (request?.state === "started") this.#parts.fail(request, request.calledOff as Error);
+    const { sequencer, fail, endStarted } = this.#parts;
+    if (job.step === "device-reset") {
+      sequencer.targets[job.target].forget(sequencer.negotiates);
+      endStarted(({ target }) => target === job.target);
+    } else if (request?.state === "started") {
+      const { unit } = request;
+      fail(request, request.calledOff as Error);
+      if (!job.isTagged) endStarted((other) => other.unit === unit);
+    }
     this.#finish();
   }
 
@@ -137,7 +144,10 @@ export class Recovery {
     this.#deadline = now() + grace;
     const { request } = job;
     const isAbort = job.step === "abort";
+    // REQUEST SENSE for it is next. To give that up would leave the unit waiting for it, with all its other commands.
+    if (isAbort && request?.isSensing === true && sequencer.current !== request) return;
     const tag = request?.tag ?? -1;
+    job.isTagged = tag >= 0;
     const last = isAbort ? (tag < 0 ? Message.Abort : Message.AbortTag) : Message.BusDeviceReset;
     if (isAbort) this.aborts++;
     else this.deviceResets++;

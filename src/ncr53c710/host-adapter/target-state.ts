@@ -5,6 +5,8 @@ import { asynchronous, type SyncTiming, timingOf } from "./sync-timing.js";
 
 const tagCount = 256;
 const lunCount = 8;
+/** Commands that a unit ends well while it has as many as it may, before it may have one more. */
+export const endsUntilGrowth = 64;
 
 /** How far synchronous transfers were negotiated. */
 export type Negotiation = "due" | "offered" | "settled";
@@ -38,6 +40,13 @@ export class RequestQueue {
     if (this.#first === undefined) this.#last = undefined;
     request.following = undefined;
     return request;
+  }
+
+  /** The first one for a unit. */
+  find(unit: UnitState): AdapterRequest | undefined {
+    let at = this.#first;
+    while (at !== undefined && at.unit !== unit) at = at.following;
+    return at;
   }
 
   /** False when it is not in this queue. */
@@ -74,6 +83,7 @@ export class UnitState {
   readonly #tagged: (AdapterRequest | undefined)[] = [];
   readonly #mostTags: number;
   #nextTag = 0;
+  #goodEnds = 0;
 
   constructor(target: TargetState, lun: number, mostTags: number) {
     this.target = target;
@@ -129,6 +139,19 @@ export class UnitState {
     this.#dropTag(request);
     this.untagged = request;
     this.queues = false;
+  }
+
+  /** It has no room for another command: from now on it gets as many as it has. */
+  isFull(): void {
+    this.limit = Math.max(1, Math.min(this.limit, this.started));
+    this.#goodEnds = 0;
+  }
+
+  /** A command ended well: after enough of them the unit is offered one more, since what filled it may be over. */
+  endedWell(): void {
+    if (this.limit >= this.#mostTags || this.started < this.limit || ++this.#goodEnds < endsUntilGrowth) return;
+    this.#goodEnds = 0;
+    this.limit++;
   }
 
   /** Who the unit means by this tag; -1 for none. */
