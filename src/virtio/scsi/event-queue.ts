@@ -5,6 +5,7 @@
 import { ProtocolError } from "../../errors/index.js";
 import type { DeviceHost } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
+import { publish, serveQueue } from "../device-base/index.js";
 import { eventStructure, eventsMissed, ScsiEvent, ScsiQueue } from "./protocol.js";
 
 /** How many events may come. */
@@ -38,23 +39,15 @@ export class EventQueue {
 
   /** The driver added buffers: too short ones go back at once, an earlier loss is told. */
   refill(): void {
-    const queue = this.#host.queue(ScsiQueue.Event);
-    if (queue === undefined) return;
-    try {
-      for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
-        if (chain.readable.byteLength > 0) {
-          this.#host.fail(new ProtocolError("event-buffer-readable", { queue: queue.index, head: chain.head }));
-          queue.push(chain, 0);
-        } else if (chain.writable.byteLength < eventStructure.size) {
-          this.#answer(queue, chain, ScsiEvent.None, undefined, 0);
-        } else this.#waiting.push(chain);
-      }
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#host.fail(error);
-    }
+    serveQueue(this.#host, ScsiQueue.Event, (chain, queue) => {
+      if (chain.readable.byteLength > 0) {
+        this.#host.fail(new ProtocolError("event-buffer-readable", { queue: queue.index, head: chain.head }));
+        queue.push(chain, 0);
+      } else if (chain.writable.byteLength < eventStructure.size) {
+        this.#answer(queue, chain, ScsiEvent.None, undefined, 0);
+      } else this.#waiting.push(chain);
+    });
     if (this.#missed) this.#tellLoss();
-    this.#publish(queue);
   }
 
   /** Reports an event, or remembers that one was lost. */
@@ -68,7 +61,7 @@ export class EventQueue {
       return;
     }
     this.#answer(queue, chain, event, lun, reason);
-    this.#publish(queue);
+    publish(this.#host, queue);
   }
 
   reset(): void {
@@ -86,10 +79,6 @@ export class EventQueue {
     queue.push(chain, chain.writable.write(new Uint8Array(this.#scratch.buffer)));
   }
 
-  #publish(queue: QueueDevice): void {
-    if (queue.publish()) this.#host.signal(queue.index);
-  }
-
   #tellLoss(): void {
     const queue = this.#host.queue(ScsiQueue.Event);
     if (queue === undefined || !this.#missed || this.#waiting.length === 0) return;
@@ -98,7 +87,7 @@ export class EventQueue {
       return;
     }
     this.#answer(queue, this.#waiting.shift() as Chain, ScsiEvent.None, undefined, 0);
-    this.#publish(queue);
+    publish(this.#host, queue);
   }
 
   #tellLater(): void {

@@ -57,6 +57,23 @@ for (const transport of ["legacy-be", "legacy-le", "modern"] as const) {
   }
 }
 
+for (const eventIndex of [false, true]) {
+  for (const packed of [false, true]) {
+    const rings = `${packed ? "packed" : "split"}, ${eventIndex ? "event index" : "flags"}`;
+    test(`${rings}: far more events than buffers, one after the other: buffers that come back are seen, none is lost`, async () => {
+      const loop = await createLoopback({ eventIndex, packed, driver: { eventBuffers: 3 } });
+      const seen: ScsiEventReport[] = [];
+      loop.driver.onEvent((event) => seen.push(event));
+      for (let target = 1; target <= 30; target++) {
+        loop.bus.attach(target, 0, new Disk(new MemoryStore(1 << 12)));
+        for (let turn = 0; turn < 40 && seen.length < target; turn++) await loop.machine.idle(5);
+        assert.deepEqual(seen[target - 1], { kind: "rescan", target, lun: 0, reason: 1, missed: false });
+      }
+      await loop.close();
+    });
+  }
+}
+
 test("R-1332, A-23: RESCAN and REMOVED need HOTPLUG, changes need CHANGE, HARD needs neither", () => {
   const { bus, queues, unit } = bare({}, 0n);
   for (let buffer = 0; buffer < 4; buffer++) queues.submit(eventQueue, new Uint8Array(0), 16);
