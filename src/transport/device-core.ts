@@ -11,25 +11,15 @@ import {
   isRingSize,
   type MovableQueueDevice,
   type QueueDevice,
-  type RingAddresses,
   type RingFormat,
   ringPlace,
   ringSizeUpTo,
 } from "../virtqueue/index.js";
+import { type DeviceCoreState, type QueueRegisters, readCoreState } from "./device-core-state.js";
 import type { DeviceHost, DeviceType } from "./device-type.js";
 import { featureSet, hasFeature, ringFeatures, ringFormatOf } from "./features.js";
+import type { SavedReader } from "./saved-state.js";
 import { DeviceStatus, noVector } from "./status.js";
-
-/** A queue as its registers show it. */
-export interface QueueRegisters {
-  /** Largest size that it can have; split rings have powers of two only. */
-  maxSize: number;
-  size: number;
-  vector: number;
-  /** 64-bit addresses as numbers; above 2^53 they are rounded, and no memory lies there. */
-  addresses: { -readonly [K in keyof RingAddresses]: number };
-  enabled: boolean;
-}
 
 /** What a device is made of. */
 export interface DeviceCoreOptions {
@@ -60,14 +50,6 @@ export interface DeviceCoreOptions {
   /** Puts something around every queue that starts: for platforms that have to know which memory is written. */
   wrapQueue?: ((queue: MovableQueueDevice) => MovableQueueDevice) | undefined;
   observer?: Observer | undefined;
-}
-
-/** What a device has to be told to go on where another one stopped: plain data. */
-export interface DeviceCoreState {
-  readonly status: number;
-  readonly features: bigint;
-  readonly generation: number;
-  readonly queues: readonly (QueueRegisters & { readonly available?: number; readonly used?: number })[];
 }
 
 /** How a transport tells the driver. Each only sets a level or sends a message. */
@@ -303,24 +285,26 @@ export class DeviceCore implements DeviceHost {
       const position = running === undefined ? {} : { available: running.base & 0xffff, used: running.nextUsed };
       return { ...queue, addresses: { ...queue.addresses }, ...position };
     });
-    return { status: this.#status, features: this.#features, generation: this.#generation, queues };
+    const { name } = this.type;
+    const type = this.type.saveState?.() ?? {};
+    return { name, status: this.#status, features: this.#features, generation: this.#generation, queues, type };
   }
 
-  /** Goes on where {@link DeviceCore.save} was called; memory holds what it held then. */
-  restore(state: DeviceCoreState): void {
-    this.reset();
-    this.#setFeatures(state.features);
-    this.#generation = state.generation;
-    for (const [index, { available, used, ...registers }] of state.queues.entries()) {
-      const queue = this.queues[index];
-      if (queue === undefined) continue;
-      Object.assign(queue, registers, { maxSize: queue.maxSize, addresses: { ...registers.addresses } });
-    }
-    this.#status = state.status;
-    for (const [index, { available, used }] of state.queues.entries()) {
-      if (available !== undefined)
-        this.#startQueue(index, { startIndex: available, startUsedIndex: used ?? available });
-    }
+  /**
+   * Reads what {@link DeviceCore.save} gave, and gives the step that goes on there; memory has to hold what it held then.
+   * @throws RangeError, UnsupportedError when this device cannot: nothing has changed
+   */
+  readState(saved: SavedReader): () => void {
+    const { status, features, generation, queues, type } = readCoreState(saved, this.type, this.#offered);
+    return () => {
+      this.reset();
+      this.#setFeatures(features);
+      this.#generation = generation;
+      for (const [index, { registers }] of queues.entries()) Object.assign(this.queues[index], registers);
+      this.#status = status;
+      type?.();
+      for (const [index, { place }] of queues.entries()) if (place !== undefined) this.#startQueue(index, place);
+    };
   }
 
   /** The driver notified a queue. A legacy driver may do so at any status (0.9.5: historic drivers are served). */

@@ -3,6 +3,7 @@ import type { Endianness } from "../bytes/index.js";
 import type { ProtocolError, ViolationCode } from "../errors/index.js";
 import type { QueueDevice } from "../virtqueue/index.js";
 import type { FeatureTable } from "./features.js";
+import type { SavedFields, SavedReader } from "./saved-state.js";
 
 export interface DeviceType {
   /** Virtio device ID (virtio 1.2 §5): 8 for SCSI host. */
@@ -46,6 +47,13 @@ export interface DeviceType {
    * wait for them, and the driver gets them back unused. Default false.
    */
   keepsChains?(index: number): boolean;
+  /** What it keeps for itself besides features and queues, for a snapshot. Default nothing. */
+  saveState?(): SavedFields;
+  /**
+   * Reads what `saveState` gave, all of it, and gives the step that puts it in force: that comes after a reset, with
+   * the features chosen and before queues run. @throws RangeError, UnsupportedError when it cannot be used
+   */
+  readState?(saved: SavedReader): () => void;
 }
 
 /** What a device type gets from its transport. */

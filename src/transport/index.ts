@@ -1,4 +1,5 @@
 export * from "./device-core.js";
+export * from "./device-core-state.js";
 export * from "./device-type.js";
 export * from "./driver-link.js";
 export * from "./driver-transport.js";
@@ -18,6 +19,7 @@ export * from "./pci-modern/registers.js";
 export * from "./pci-modern/structures.js";
 export * from "./pci-transport.js";
 export * from "./pci-transport-options.js";
+export * from "./saved-state.js";
 export * from "./status.js";
 export * from "./vhost-user/back-end.js";
 export * from "./vhost-user/back-end-session.js";

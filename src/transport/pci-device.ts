@@ -3,13 +3,15 @@
  * both, with MSI-X in BAR 1. Identity by virtio 1.2 §4.1.2.
  */
 import { type AccessWidth, type RegisterWindow, readRegister, writeRegister } from "../bytes/index.js";
-import { MsixTable, type PciBarOptions, PciDeviceFunction } from "../pci/index.js";
-import { DeviceCore, type DeviceCoreOptions, type DeviceCoreState } from "./device-core.js";
+import { configSpaceSize, MsixTable, type PciBarOptions, PciDeviceFunction } from "../pci/index.js";
+import { DeviceCore, type DeviceCoreOptions } from "./device-core.js";
+import type { DeviceCoreState } from "./device-core-state.js";
 import type { DeviceType } from "./device-type.js";
 import { ringFeatures } from "./features.js";
 import { legacyDeviceWindow } from "./pci-legacy/device.js";
 import { modernCapabilities, modernDeviceWindow } from "./pci-modern/device.js";
 import { type ModernLayout, modernIoLayout, modernLayout } from "./pci-modern/registers.js";
+import { SavedReader } from "./saved-state.js";
 import { IsrStatus, noVector } from "./status.js";
 
 /** Which register faces the device has. */
@@ -36,6 +38,8 @@ export interface VirtioPciState {
 }
 
 const virtioVendorId = 0x1af4;
+/** Vendor, device, subsystem vendor, subsystem: two bytes each. */
+const identityAt = [0x00, 0x02, 0x2c, 0x2e];
 /** Transitional device IDs, virtio 1.2 §4.1.2.1. */
 const transitionalIds: Readonly<Record<number, number>> = {
   1: 0x1000,
@@ -106,7 +110,7 @@ export class VirtioPciDevice {
   }
 
   /**
-   * Where it stands. Not in it: what a driver selected but did not use yet, and what the device type keeps for itself.
+   * Where it stands. Not in it: what a driver selected but did not use yet.
    * @throws RangeError while requests are in flight
    */
   save(): VirtioPciState {
@@ -114,12 +118,27 @@ export class VirtioPciDevice {
     return { core: core.save(), config: this.function.saveConfig(), isr: this.#isr, configVector };
   }
 
-  /** Goes on where {@link VirtioPciDevice.save} was called. */
-  restore(state: VirtioPciState): void {
-    this.function.restoreConfig(state.config);
-    this.core.restore(state.core);
-    this.configVector = state.configVector;
-    this.#setIsr(state.isr);
+  /**
+   * Reads what {@link VirtioPciDevice.save} gave, and gives the step that goes on there.
+   * @throws RangeError, UnsupportedError when this device cannot: nothing has changed
+   */
+  readState(state: VirtioPciState): () => void {
+    const { name } = this.core.type;
+    const saved = new SavedReader(state, name);
+    const config = saved.bytes("config", configSpaceSize);
+    const own = this.function.saveConfig();
+    const isSame = (at: number) => config[at] === own[at] && config[at + 1] === own[at + 1];
+    if (config.length < configSpaceSize) saved.refuse("config", `has ${config.length} bytes of ${configSpaceSize}`);
+    if (!identityAt.every(isSame)) saved.refuse("config", "is that of another device");
+    const isr = saved.whole("isr", IsrStatus.Queue | IsrStatus.Config);
+    const configVector = saved.whole("configVector", noVector);
+    const goOn = this.core.readState(new SavedReader(state.core, name));
+    return () => {
+      this.function.restoreConfig(config);
+      goOn();
+      this.configVector = configVector;
+      this.#setIsr(isr);
+    };
   }
 
   #bars(flavour: VirtioPciFlavour, configSize: number, layout: ModernLayout): (PciBarOptions | undefined)[] {

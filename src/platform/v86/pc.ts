@@ -3,7 +3,7 @@ import { UnsupportedError } from "../../errors/index.js";
 import type { GuestMemory } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import type { PciBar, PciFunction } from "../../pci/index.js";
-import { type DeviceType, VirtioPciDevice, type VirtioPciState } from "../../transport/index.js";
+import { type DeviceType, SavedReader, VirtioPciDevice, type VirtioPciState } from "../../transport/index.js";
 import { CoherentQueue } from "./coherent-queue.js";
 import { hostConfiguration } from "./config-host.js";
 import { probeV86, type V86Cpu, type V86Emulator } from "./emulator.js";
@@ -33,12 +33,24 @@ export interface V86VirtioOptions {
   readonly slot?: number;
 }
 
-/** A PC that can be gone back to. The content of disks is not in it: it must be what it was. */
+/** A PC that can be gone back to: plain data. The content of disks is not in it, it must be what it was. */
 export interface V86Snapshot {
+  /** {@link v86SnapshotVersion}. */
+  readonly version: number;
+  /** Bytes of memory. */
+  readonly memory: number;
   /** v86's own state. */
   readonly emulator: ArrayBuffer;
-  /** Our devices, in the order in which they were plugged in. */
-  readonly devices: readonly VirtioPciState[];
+  /** Our devices, in the order in which they were plugged in, and their slots. */
+  readonly devices: readonly (VirtioPciState & { readonly slot: number })[];
+}
+
+/** The version of snapshots that this makes and takes. What device types keep has versions of its own. */
+export const v86SnapshotVersion = 1;
+
+interface PluggedVirtio {
+  readonly device: VirtioPciDevice;
+  readonly slot: number;
 }
 
 interface Plugged {
@@ -62,7 +74,7 @@ export class V86Pc {
   readonly #mapped: MemoryDecoder;
   readonly #ram: V86Ram;
   readonly #functions = new Map<number, Plugged>();
-  readonly #devices: VirtioPciDevice[] = [];
+  readonly #devices: PluggedVirtio[] = [];
   #quiet = false;
 
   /**
@@ -75,7 +87,7 @@ export class V86Pc {
     this.#cpu = cpu;
     this.#observer = observer;
     this.#ram = new V86Ram(cpu, () => {
-      for (const { core } of this.#devices) core.memoryMoved();
+      for (const { device } of this.#devices) device.core.memoryMoved();
     });
     this.#lines = new InterruptLines(cpu);
     this.#gate = new RegisterGate({
@@ -124,13 +136,12 @@ export class V86Pc {
       wrapQueue: (queue) => new CoherentQueue(queue, (from, to) => this.#cpu.jit_dirty_cache(from, to)),
       ...(ringFeatures === undefined ? {} : { ringFeatures }),
     });
-    this.plug(device.function, slot);
-    this.#devices.push(device);
+    this.#devices.push({ device, slot: this.plug(device.function, slot) });
     return device;
   }
 
-  /** Puts a PCI function into a slot of bus 0. @throws RangeError when it is taken, or there is none left */
-  plug(fn: PciFunction, slot?: number): void {
+  /** Puts a PCI function into a slot of bus 0, and says which. @throws RangeError when it is taken, or there is none left */
+  plug(fn: PciFunction, slot?: number): number {
     const { device_spaces } = this.#cpu.devices.pci;
     const isFree = (at: number) => !this.#functions.has(at << 3) && device_spaces[at << 3] === undefined;
     const place = slot ?? freeSlots.find(isFree);
@@ -146,6 +157,7 @@ export class V86Pc {
     });
     this.#interruptChanged(plugged);
     this.#remap();
+    return place;
   }
 
   /**
@@ -160,13 +172,14 @@ export class V86Pc {
     if (wasRunning) await this.emulator.stop();
     try {
       const end = Date.now() + settleTime;
-      while (this.#devices.some(({ core }) => core.requestsInFlight > 0)) {
+      while (this.#devices.some(({ device }) => device.core.requestsInFlight > 0)) {
         if (Date.now() > end) throw new UnsupportedError("a request does not end, so no snapshot can be made");
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
       this.#ram.look();
-      const devices = this.#devices.map((device) => device.save());
-      return { emulator: await this.emulator.save_state(), devices };
+      const devices = this.#devices.map(({ device, slot }) => ({ ...device.save(), slot }));
+      const memory = this.#cpu.memory_size[0];
+      return { version: v86SnapshotVersion, memory, emulator: await this.emulator.save_state(), devices };
     } finally {
       if (wasRunning) await this.emulator.run();
     }
@@ -174,17 +187,16 @@ export class V86Pc {
 
   /**
    * Goes back to a snapshot, of a PC with the same memory and the same devices in the same slots. The emulator must not run.
-   * @throws RangeError when devices differ
+   * @throws RangeError when it is damaged or of another PC, UnsupportedError when it has another version: nothing has changed
+   * then, unless it is v86's part that is damaged
    */
   async restore(snapshot: V86Snapshot): Promise<void> {
-    if (snapshot.devices.length !== this.#devices.length) {
-      throw new RangeError(`the snapshot has ${snapshot.devices.length} devices, this PC ${this.#devices.length}`);
-    }
+    const goOn = this.#read(snapshot);
     this.#quiet = true;
     try {
-      await this.emulator.restore_state(snapshot.emulator);
+      await this.#restoreEmulator(snapshot.emulator);
       this.#ram.look();
-      for (const [index, device] of this.#devices.entries()) device.restore(snapshot.devices[index]);
+      for (const step of goOn) step();
     } finally {
       this.#quiet = false;
     }
@@ -195,6 +207,30 @@ export class V86Pc {
     }
     this.#lines.restore(levels);
     this.#remap();
+  }
+
+  /** Looks at all of a snapshot but v86's part, and gives the steps that put devices back. */
+  #read(snapshot: V86Snapshot): (() => void)[] {
+    const saved = new SavedReader(snapshot, "the PC");
+    saved.version(v86SnapshotVersion);
+    const memory = this.#cpu.memory_size[0];
+    if (snapshot.memory !== memory) saved.refuse("memory", `is ${snapshot.memory} bytes, this PC has ${memory}`);
+    if (!(snapshot.emulator instanceof ArrayBuffer)) saved.refuse("emulator", "is no ArrayBuffer");
+    const { length } = this.#devices;
+    const slots = saved.list("devices", Number.MAX_SAFE_INTEGER, (device) => device.whole("slot", 31));
+    if (slots.length !== length) saved.refuse("devices", `are ${slots.length}, this PC has ${length}`);
+    return this.#devices.map(({ device, slot }, index) => {
+      if (slots[index] !== slot) saved.refuse("devices", `has one in slot ${slots[index]}, this PC in slot ${slot}`);
+      return device.readState(snapshot.devices[index]);
+    });
+  }
+
+  async #restoreEmulator(state: ArrayBuffer): Promise<void> {
+    try {
+      await this.emulator.restore_state(state);
+    } catch (error) {
+      throw new RangeError(`v86 does not take its part of the snapshot: ${String(error)}`, { cause: error });
+    }
   }
 
   #interruptChanged(plugged: Plugged): void {

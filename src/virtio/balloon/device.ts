@@ -4,7 +4,13 @@
  */
 import { DeviceError } from "../../errors/index.js";
 import type { Observer } from "../../observe/index.js";
-import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
+import {
+  type DeviceHost,
+  type DeviceType,
+  featureSet,
+  type SavedFields,
+  type SavedReader,
+} from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { reportViolation, serveQueue } from "../device-base/index.js";
 import { StatisticsQueue } from "./device-statistics.js";
@@ -35,6 +41,8 @@ export interface VirtioBalloonOptions {
 /** Page numbers in one buffer, at most: a guest of 256 MiB in one go. Drivers send 256. */
 const mostPages = 65_536;
 const sliceBytes = 4096;
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** The device: give it to a transport. */
 export class VirtioBalloonDevice implements DeviceType {
@@ -147,6 +155,26 @@ export class VirtioBalloonDevice implements DeviceType {
 
   keepsChains(index: number): boolean {
     return index === BalloonQueue.Statistics;
+  }
+
+  saveState(): SavedFields {
+    return { version: stateVersion, target: this.#target, actual: this.#actual, pages: this.#pages.toBits() };
+  }
+
+  /** Who owns the memory is told of each page that is in the balloon. */
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const target = saved.whole("target", 2 ** 32 - 1);
+    const actual = saved.whole("actual", 2 ** 32 - 1);
+    const { limit } = this.#pages;
+    const pages = saved.bytes("pages", Math.ceil(limit / 8));
+    const pastLimit = 8 * pages.length > limit && pages[pages.length - 1] >>> (limit & 7) !== 0;
+    if (pastLimit) saved.refuse("pages", `has pages past the ${limit} that there are`);
+    return () => {
+      this.#target = target;
+      this.#actual = actual;
+      this.#pages.addBits(pages, (page) => this.#options.inflated?.(page));
+    };
   }
 
   /** Those who wait for statistics get none. */

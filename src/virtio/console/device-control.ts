@@ -47,6 +47,16 @@ export class DeviceControl {
     this.#waiting.length = 0;
   }
 
+  /** Messages that wait for the driver. */
+  get waiting(): readonly Uint8Array[] {
+    return this.#waiting;
+  }
+
+  /** Adds messages that waited in a snapshot. */
+  restore(messages: readonly Uint8Array[]): void {
+    this.#waiting.push(...messages);
+  }
+
   readonly #hasWaiting = () => this.#waiting.length > 0;
   readonly #hasPatience = () => this.#waiting.length < patience;
 

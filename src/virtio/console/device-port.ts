@@ -1,9 +1,9 @@
 /** One port of the console's device half: bytes both ways, with a bound on what waits in either direction. */
 import type { Observer } from "../../observe/index.js";
-import type { DeviceHost } from "../../transport/index.js";
+import type { DeviceHost, SavedFields, SavedReader } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { reportViolation, serveQueue } from "../device-base/index.js";
-import { receiveQueueOf, transmitQueueOf } from "./protocol.js";
+import { mostPorts, receiveQueueOf, transmitQueueOf } from "./protocol.js";
 
 /** What a port is. */
 export interface ConsolePortOptions {
@@ -15,6 +15,32 @@ export interface ConsolePortOptions {
   readonly isOpen?: boolean;
   /** Bytes that may wait for the guest. Default 65 536. */
   readonly bufferLimit?: number;
+}
+
+/** A port in a snapshot. */
+export interface SavedPort extends SavedFields {
+  readonly id: number;
+  readonly name: string | undefined;
+  readonly isConsole: boolean;
+  readonly isOpen: boolean;
+  readonly guestOpen: boolean;
+  readonly limit: number;
+  /** Bytes that wait for the guest. */
+  readonly waiting: Uint8Array;
+}
+
+/** Reads a port of a snapshot. @throws RangeError */
+export function readSavedPort(saved: SavedReader): SavedPort {
+  const limit = saved.whole("limit", Number.MAX_SAFE_INTEGER);
+  return {
+    id: saved.whole("id", mostPorts - 1),
+    name: saved.has("name") ? saved.text("name") : undefined,
+    isConsole: saved.flag("isConsole"),
+    isOpen: saved.flag("isOpen"),
+    guestOpen: saved.flag("guestOpen"),
+    limit,
+    waiting: saved.bytes("waiting", limit),
+  };
 }
 
 /** Bytes of one of the guest's buffers that are taken; what is behind is lost. */
@@ -122,6 +148,27 @@ export class ConsoleDevicePort {
     this.#buffered = 0;
     this.#isFull = false;
     this.setGuestOpen(false);
+  }
+
+  /** Where it stands, for a snapshot. Whether our end takes data now is for whoever is there to say. */
+  save(): SavedPort {
+    const { id, name, isConsole, isOpen } = this;
+    const waiting = new Uint8Array(this.#buffered);
+    let at = 0;
+    for (const [index, piece] of this.#waiting.entries()) {
+      const rest = index === 0 ? piece.subarray(this.#sent) : piece;
+      waiting.set(rest, at);
+      at += rest.length;
+    }
+    return { id, name, isConsole, isOpen, guestOpen: this.#guestOpen, limit: this.#limit, waiting };
+  }
+
+  /** After a reset: goes on where a port of a snapshot stood. Who listens is told that the guest's end is open. */
+  restore({ isOpen, guestOpen, waiting }: SavedPort): void {
+    this.isOpen = isOpen;
+    if (waiting.length > 0) this.#waiting.push(waiting);
+    this.#buffered = waiting.length;
+    this.setGuestOpen(guestOpen);
   }
 
   readonly #hasWaiting = () => this.#buffered > 0;

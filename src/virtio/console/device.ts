@@ -4,10 +4,16 @@
  */
 import type { Endianness } from "../../bytes/index.js";
 import type { Observer } from "../../observe/index.js";
-import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
+import {
+  type DeviceHost,
+  type DeviceType,
+  featureSet,
+  type SavedFields,
+  type SavedReader,
+} from "../../transport/index.js";
 import { serveQueue } from "../device-base/index.js";
 import { DeviceControl } from "./device-control.js";
-import { ConsoleDevicePort, type ConsolePortOptions } from "./device-port.js";
+import { ConsoleDevicePort, type ConsolePortOptions, readSavedPort, type SavedPort } from "./device-port.js";
 import {
   ConsoleEvent,
   ConsoleQueue,
@@ -41,6 +47,11 @@ export interface VirtioConsoleOptions {
   readonly queueSize?: number;
   readonly observer?: Observer | undefined;
 }
+
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
+/** Messages that wait in a snapshot, and bytes of one. */
+const mostMessages = 65_536;
 
 /** The device: give it to a transport. */
 export class VirtioConsoleDevice implements DeviceType {
@@ -105,13 +116,7 @@ export class VirtioConsoleDevice implements DeviceType {
     let id = 0;
     while (this.#ports[id] !== undefined) id++;
     if (id >= this.#maxPorts) throw new RangeError(`there is no room for another port: ${this.#maxPorts} are there`);
-    const port: ConsoleDevicePort = new ConsoleDevicePort(
-      id,
-      () => (this.#ports[id] === port ? this.#host : undefined),
-      options,
-      this.#options.observer,
-    );
-    this.#ports[id] = port;
+    const port = this.#plug(id, options);
     if (this.#isReady) this.#control?.send(id, ConsoleEvent.PortAdd, 1);
     return port;
   }
@@ -194,6 +199,57 @@ export class VirtioConsoleDevice implements DeviceType {
   }
 
   resetQueue(): void {}
+
+  saveState(): SavedFields {
+    return {
+      version: stateVersion,
+      ...this.#size,
+      isReady: this.#isReady,
+      messages: this.#control?.waiting.map((bytes) => ({ bytes })) ?? [],
+      ports: this.ports.map((port) => port.save()),
+    };
+  }
+
+  /**
+   * Ports become those of the snapshot: one that is here already, with the same name and use, stays the same object, so
+   * that whoever listens to it goes on listening.
+   */
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const size = { columns: saved.whole("columns", 0xffff), rows: saved.whole("rows", 0xffff) };
+    const isReady = saved.flag("isReady");
+    const messages = saved.list("messages", mostMessages, (entry) => entry.bytes("bytes", mostMessages));
+    const ports = saved.list("ports", this.#maxPorts, readSavedPort);
+    const ids = new Set(ports.map(({ id }) => id));
+    if (ids.size < ports.length) saved.refuse("ports", "has a port twice");
+    const outside = ports.find(({ id }) => id >= this.#maxPorts);
+    if (outside !== undefined) saved.refuse("ports", `has port ${outside.id}: there are ${this.#maxPorts}`);
+    return () => {
+      this.#size = size;
+      this.#isReady = isReady;
+      this.#control?.restore(messages);
+      for (const { id } of this.ports) if (!ids.has(id)) this.#ports[id] = undefined;
+      for (const port of ports) this.#samePort(port).restore(port);
+    };
+  }
+
+  /** The port of a snapshot that is here, or a new one. */
+  #samePort({ id, name, isConsole, limit }: SavedPort): ConsoleDevicePort {
+    const port = this.#ports[id];
+    if (port !== undefined && port.name === name && port.isConsole === isConsole) return port;
+    return this.#plug(id, { ...(name === undefined ? {} : { name }), isConsole, bufferLimit: limit });
+  }
+
+  #plug(id: number, options: ConsolePortOptions): ConsoleDevicePort {
+    const port: ConsoleDevicePort = new ConsoleDevicePort(
+      id,
+      () => (this.#ports[id] === port ? this.#host : undefined),
+      options,
+      this.#options.observer,
+    );
+    this.#ports[id] = port;
+    return port;
+  }
 
   /** What waits for the driver is lost. */
   close(): void {

@@ -4,7 +4,7 @@
  */
 import { PageViews } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
-import type { DeviceHost, DeviceType } from "../../transport/index.js";
+import type { DeviceHost, DeviceType, SavedFields, SavedReader } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { publish, reportViolation, serveQueue } from "../device-base/index.js";
 import { type EntropyRate, FillBudget } from "./fill-budget.js";
@@ -26,6 +26,8 @@ export interface VirtioEntropyOptions {
 /** Bytes that are made at once, and filled without letting others run. */
 const sliceSize = 4096;
 const turnSize = 64 * sliceSize;
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** The device: give it to a transport. */
 export class VirtioEntropyDevice implements DeviceType {
@@ -84,6 +86,17 @@ export class VirtioEntropyDevice implements DeviceType {
 
   resetQueue(): void {
     this.reset();
+  }
+
+  saveState(): SavedFields {
+    return { version: stateVersion, ...this.#budget.save() };
+  }
+
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const left = saved.whole("left", Number.MAX_SAFE_INTEGER);
+    const period = saved.amount("period", Number.MAX_VALUE);
+    return () => this.#budget.restore(left, period);
   }
 
   /** Gives up what it was filling. */

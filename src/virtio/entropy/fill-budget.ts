@@ -35,6 +35,20 @@ export class FillBudget {
     return taken;
   }
 
+  /** What is left now, and the milliseconds that the period still has. */
+  save(): { readonly left: number; readonly period: number } {
+    if (this.#rate === undefined) return { left: 0, period: 0 };
+    return { left: this.#left, period: Math.max(0, this.#periodEnd - this.#now()) };
+  }
+
+  /** Goes on with so much, as far as the rate allows it. */
+  restore(left: number, period: number): void {
+    const rate = this.#rate;
+    if (rate === undefined) return;
+    this.#left = Math.min(left, Math.floor(rate.bytes));
+    this.#periodEnd = this.#now() + Math.min(period, rate.milliseconds);
+  }
+
   /** Milliseconds until there is more, 0 when there is some now. */
   get wait(): number {
     return this.#left > 0 ? 0 : Math.max(0, this.#periodEnd - this.#now());

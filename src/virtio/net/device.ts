@@ -16,9 +16,17 @@ import {
   takesWork,
   ViewCaches,
 } from "../../packet/index.js";
-import { type DeviceHost, type DeviceType, featureSet, hasFeature, ringFeatures } from "../../transport/index.js";
+import {
+  type DeviceHost,
+  type DeviceType,
+  featureSet,
+  hasFeature,
+  ringFeatures,
+  type SavedFields,
+  type SavedReader,
+} from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
-import { observeViolation } from "../device-base/index.js";
+import { observeViolation, publish, serveQueue } from "../device-base/index.js";
 import { answerNetControl, type ControlTarget, longestCommand } from "./device-control.js";
 import { type NetTraits, netTraits, type VirtioNetOptions } from "./device-options.js";
 import { DeviceReceiver, type ReceiverRules } from "./device-receiver.js";
@@ -39,6 +47,9 @@ import {
   virtioNetId,
 } from "./protocol.js";
 import { ReceiveFilter } from "./receive-filter.js";
+
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** Packets since the device was made. */
 export interface NetCounters {
@@ -80,6 +91,7 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
   #pairs = 1;
   #isLinkUp = true;
   #isAnnouncing = false;
+  #guestOffloads = 0n;
   #serving = -1;
 
   /** @throws RangeError when an option is out of its range. */
@@ -248,6 +260,36 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
     return index !== this.#controlQueue && index % 2 === 0;
   }
 
+  /** Packets that wait for buffers are not in it: networks lose some. */
+  saveState(): SavedFields {
+    const { filter } = this;
+    return {
+      version: stateVersion,
+      filter: filter.save(),
+      pairs: this.#pairs,
+      offloads: this.#guestOffloads,
+      linkUp: this.#isLinkUp,
+      announcing: this.#isAnnouncing,
+    };
+  }
+
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const filter = this.filter.read(saved.part("filter"));
+    const pairs = saved.whole("pairs", this.queuePairs);
+    if (pairs === 0) saved.refuse("pairs", "is 0");
+    const offloads = saved.bits("offloads", this.features & guestOffloadFeatures);
+    const isLinkUp = saved.flag("linkUp");
+    const isAnnouncing = saved.flag("announcing");
+    return () => {
+      filter();
+      this.#pairs = pairs;
+      this.useGuestOffloads(offloads);
+      this.#isLinkUp = isLinkUp;
+      this.#isAnnouncing = isAnnouncing;
+    };
+  }
+
   // What control commands call
 
   switchableOffloads = 0n;
@@ -261,6 +303,7 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
   }
 
   useGuestOffloads(offloads: bigint): void {
+    this.#guestOffloads = offloads;
     const f = netFeatures;
     const chosen = consistentFeatures(offloads);
     const rules = this.#guestRules;
@@ -275,18 +318,7 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
 
   #control(index: number): void {
     const host = this.#host;
-    const queue = host?.queue(index);
-    if (host === undefined || queue === undefined) return;
-    try {
-      do {
-        queue.disableNotifications();
-        for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) this.#answer(host, queue, chain);
-      } while (!queue.enableNotifications());
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      host.fail(error);
-    }
-    this.#publish(queue);
+    if (host !== undefined) serveQueue(host, index, (chain, queue) => this.#answer(host, queue, chain));
   }
 
   #answer(host: DeviceHost, queue: QueueDevice, chain: Chain): void {
@@ -321,7 +353,7 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
     } finally {
       this.#serving = before;
     }
-    this.#publish(queue);
+    if (this.#host !== undefined) publish(this.#host, queue);
   }
 
   /** One packet of the driver's. Its chain goes back first: the peer may answer at once. */
@@ -364,9 +396,5 @@ export class VirtioNetDevice implements DeviceType, PacketPort, ControlTarget {
   #refuse(queue: QueueDevice, chain: Chain, code: ViolationCode, detail = ""): void {
     this.#rules.refuse(queue, new ProtocolError(code, { queue: queue.index, head: chain.head, detail }));
     queue.push(chain, 0);
-  }
-
-  #publish(queue: QueueDevice): void {
-    if (queue.publish()) this.#host?.signal(queue.index);
   }
 }

@@ -3,6 +3,7 @@
  * everything passes, as drivers of old expect.
  */
 import { EtherType, macLength, type Packet } from "../../packet/index.js";
+import { featureSet, hasFeature, type SavedFields, type SavedReader } from "../../transport/index.js";
 import { RxCommand, vlanIds } from "./protocol.js";
 
 /** Addresses that a table holds; with more than that all of its kind pass. */
@@ -40,6 +41,21 @@ class AddressTable {
 
   get overflowed(): boolean {
     return this.#overflowed;
+  }
+
+  save(): SavedFields {
+    return { overflowed: this.#overflowed, addresses: this.#bytes.slice(0, this.#count * macLength) };
+  }
+
+  /** Reads what `save` gave, and gives the step that takes it over. @throws RangeError */
+  read(saved: SavedReader): () => void {
+    const overflowed = saved.flag("overflowed");
+    const addresses = saved.bytes("addresses", tableCapacity * macLength);
+    if (addresses.length % macLength !== 0) saved.refuse("addresses", `has ${addresses.length} bytes: six for each`);
+    return () => {
+      this.set(addresses);
+      this.#overflowed = overflowed;
+    };
   }
 }
 
@@ -84,6 +100,33 @@ export class ReceiveFilter {
 
   setVlan(id: number, on: boolean): void {
     this.#vlans[id] = on ? 1 : 0;
+  }
+
+  /** All of it but what follows from the features, for a snapshot. */
+  save(): SavedFields {
+    return {
+      mac: this.mac.slice(),
+      modes: featureSet(...Object.values(RxCommand).filter((mode) => this.#modes[mode])),
+      unicast: this.unicast.save(),
+      multicast: this.multicast.save(),
+      vlans: this.#vlans.slice(),
+    };
+  }
+
+  /** Reads what `save` gave, and gives the step that takes it over. @throws RangeError */
+  read(saved: SavedReader): () => void {
+    const mac = saved.bytes("mac", macLength);
+    if (mac.length < macLength) saved.refuse("mac", `has ${mac.length} bytes of ${macLength}`);
+    const modes = saved.bits("modes", featureSet(...Object.values(RxCommand)));
+    const tables = [this.unicast.read(saved.part("unicast")), this.multicast.read(saved.part("multicast"))];
+    const vlans = saved.bytes("vlans", vlanIds);
+    if (vlans.length < vlanIds) saved.refuse("vlans", `has ${vlans.length} of ${vlanIds}`);
+    return () => {
+      this.mac.set(mac);
+      for (const mode of Object.values(RxCommand)) this.#modes[mode] = hasFeature(modes, mode);
+      for (const take of tables) take();
+      for (const [id, passes] of vlans.entries()) this.setVlan(id, passes !== 0);
+    };
   }
 
   /** VLANs that pass, ascending. */
