@@ -108,6 +108,35 @@ test("§7.6: REQUEST SENSE comes before any other command of ours and before las
   });
 });
 
+test("§7.6: a command that is called off while another target keeps it from asking for its sense data asks all the same", async () => {
+  await withRig({ driver: { synchronous: false, timeout: 0, grace: 1000 } }, async ({ adapter, board }) => {
+    const { wire } = board.chip.port;
+    const target = new ScriptedTarget(wire, 3);
+    const other = new ScriptedTarget(wire, 0);
+    other.onCommand = () => {
+      // Both come back, first the one that fails; this one then keeps the bus.
+      const [{ tag }] = target.heard;
+      target.comeBack([...steps.return(tag), ...steps.end(ScsiStatus.CheckCondition)]);
+      other.comeBack([...steps.return(0), "silence"]);
+      return steps.goAway;
+    };
+    target.onCommand = ({ cdb: [operation] }) =>
+      operation === requestSense ? [steps.dataIn(senseOf(1)), ...steps.end(0)] : steps.goAway;
+    for (const address of [unit, unitAddress(0, 0)]) adapter.setQueueing(address, true);
+    const controller = new AbortController();
+    const failing = adapter.execute(unit, cdb.read10(1, 1), { ...oneBlock(), signal: controller.signal });
+    const holding = adapter.execute(unitAddress(0, 0), cdb.read10(2, 1), { ...oneBlock(), timeout: 60 });
+    holding.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(target.heard.length, 1, "nothing can be asked");
+    controller.abort();
+    assert.equal(parseSense((await failing).sense)?.information, 1n);
+    await assert.rejects(holding, /no answer in 60 ms/);
+    assert.deepEqual(target.lastMessages, []);
+    assert.equal(adapter.counters.busResets, 0);
+  });
+});
+
 test("a REQUEST SENSE that hangs is called off by ABORT, which ends the unit's other commands with Reset", async () => {
   await withRig({ driver: { synchronous: false, timeout: 0 } }, async ({ adapter, board }) => {
     const target = new ScriptedTarget(board.chip.port.wire, 3);

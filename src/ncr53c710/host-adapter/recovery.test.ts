@@ -103,3 +103,44 @@ test("somebody else's bus reset ends what was under way, and settles", async () 
     await sendCommand(adapter, unit, cdb.testUnitReady());
   });
 });
+
+test("a request that ended while its calling off had to wait, and was sent again, is left alone", async () => {
+  const faults = {
+    command: ({ target }: { target: number }): CommandFault =>
+      target === 3 ? { kind: "never" } : { kind: "delay", milliseconds: 25 },
+  };
+  await withRig({ faults, chip: { selectionTimeout: 60 }, driver: { timeout: 0, grace: 500 } }, async (rig) => {
+    const { adapter, board } = rig;
+    const stuck = adapter.acquireRequest();
+    const other = adapter.acquireRequest();
+    stuck.pointAt(unit);
+    other.pointAt(unitAddress(0, 0));
+    for (const request of [stuck, other]) request.setCdb(cdb.testUnitReady());
+    const ends: string[] = [];
+    const over = new Promise<void>((resolve) => {
+      other.onEnd = () => {
+        ends.push(other.state);
+        if (ends.length === 1) adapter.submit(other);
+        else resolve();
+      };
+    });
+    adapter.submit(stuck);
+    adapter.submit(other);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    // The first target does not hear ABORT, so that the other request has to wait until BUS DEVICE RESET is done.
+    const target = board.chip.port.wire.target(3) as WireTarget;
+    const selected = target.selected.bind(target);
+    let isDeaf = true;
+    target.selected = (initiator, attention) => !isDeaf && selected(initiator, attention);
+    setTimeout(() => {
+      isDeaf = false;
+    }, 100);
+    adapter.callOff(stuck);
+    adapter.callOff(other);
+    await over;
+    assert.deepEqual(ends, ["done", "done"]);
+    assert.equal(stuck.state, "failed");
+    assert.deepEqual([adapter.counters.aborts, adapter.counters.deviceResets], [1, 1]);
+    for (const request of [stuck, other]) adapter.releaseRequest(request);
+  });
+});

@@ -108,13 +108,29 @@ export class Recovery {
 
   #add(job: Job): void {
     this.#waiting.push(job);
+    const active = this.#job;
+    if (active !== undefined && this.#isPatient(active)) {
+      // What it waits for may be what this job brings about: a free bus.
+      this.#waiting.push(active);
+      this.#job = undefined;
+    }
     if (this.#job === undefined) this.#begin();
+  }
+
+  /**
+   * REQUEST SENSE for the command is next, when the bus is free. To give that up would leave the unit waiting for it,
+   * with all its other commands.
+   */
+  #isPatient({ step, request }: Job): boolean {
+    return step === "abort" && request?.isSensing === true && this.#parts.sequencer.current !== request;
   }
 
   #begin(): void {
     const job = this.#waiting.shift();
     if (job === undefined) return;
-    if (job.request !== undefined && job.request.state !== "started") {
+    const { request } = job;
+    // It may have ended meanwhile, and be under way again with another command.
+    if (request !== undefined && (request.state !== "started" || request.calledOff === undefined)) {
       this.#begin();
       return;
     }
@@ -143,9 +159,8 @@ export class Recovery {
     const { sequencer, spare, now, grace } = this.#parts;
     this.#deadline = now() + grace;
     const { request } = job;
+    if (this.#isPatient(job)) return;
     const isAbort = job.step === "abort";
-    // REQUEST SENSE for it is next. To give that up would leave the unit waiting for it, with all its other commands.
-    if (isAbort && request?.isSensing === true && sequencer.current !== request) return;
     const tag = request?.tag ?? -1;
     job.isTagged = tag >= 0;
     const last = isAbort ? (tag < 0 ? Message.Abort : Message.AbortTag) : Message.BusDeviceReset;
