@@ -60,7 +60,10 @@ export const violations = {
   "features-refused": { section: "virtio 1.2 §3.1.1", text: "the device did not keep FEATURES_OK" },
   "version-1-missing": { section: "virtio 1.2 §6.1", text: "a modern device does not offer VERSION_1" },
   "device-needs-reset": { section: "virtio 1.2 §2.1.2", text: "the device says that it needs a reset" },
-  "device-gone": { section: "virtio 1.2 §2.1.2", text: "registers read all ones: the device was removed" },
+  "device-gone": {
+    section: "virtio 1.2 §2.1.2",
+    text: "registers read all ones, or the status 0: the device was removed",
+  },
   "config-never-settles": {
     section: "virtio 1.2 §2.5.1",
     text: "the configuration generation changes with every read",

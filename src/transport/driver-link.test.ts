@@ -161,6 +161,14 @@ test("device-gone: all ones in the status end a reset at once, and health says s
   assert.ok(performance.now() - started < 1000);
 });
 
+test("device-gone: where nobody answers reads are 0 on some machines, which no device is that a driver has", async () => {
+  const transport = new FakeTransport();
+  const link = await DriverLink.open(transport, options);
+  assert.equal(link.health(), undefined);
+  transport.readStatus = () => 0;
+  assert.equal(link.health(), "device-gone");
+});
+
 test("§2.1.2 device-needs-reset is seen on modern devices, and bit 6 means nothing on legacy ones (R-108)", async () => {
   const transport = new FakeTransport();
   const link = await DriverLink.open(transport, options);

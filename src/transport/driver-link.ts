@@ -127,7 +127,8 @@ export class DriverLink {
    */
   health(): ViolationCode | undefined {
     const status = this.transport.readStatus();
-    if (status === 0xff) return "device-gone";
+    // Where nobody answers a read, some machines give ones and others zeros; this driver's device has some bit set.
+    if (status === 0xff || status === 0) return "device-gone";
     if (!this.transport.isLegacy && (status & DeviceStatus.NeedsReset) !== 0) return "device-needs-reset";
     return undefined;
   }

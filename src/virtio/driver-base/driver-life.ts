@@ -224,6 +224,7 @@ export abstract class DriverLife {
     if (this.#features === undefined) return agreed;
     const lacking = this.#features & ~agreed;
     if (lacking === 0n) return this.#features;
+    if (this.transport.readStatus() === 0) throw new ProtocolError("device-gone");
     throw new UnsupportedError(`the device no longer offers ${featureNames(lacking, table, ringFeatures).join(", ")}`);
   }
 

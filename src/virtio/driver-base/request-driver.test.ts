@@ -109,6 +109,23 @@ for (const { name, open } of subjects) {
   });
 }
 
+for (const [what, status] of [
+  ["all ones", 0xff],
+  ["zeros", 0],
+] as const) {
+  for (const { name, open } of subjects) {
+    test(`${name}: a device is pulled out and nobody tells, its registers read ${what}: the first time-out finds out for all`, async () => {
+      const { loop, read } = await open({ isStuck: true });
+      const patient = [read(), read({ queue: 0 })];
+      const late = read({ timeout: 20 });
+      loop.driver.transport.readStatus = () => status;
+      for (const one of [late, ...patient]) await assert.rejects(one, { code: "device-gone" });
+      assert.equal(loop.driver.state, "closed");
+      await loop.unplug();
+    });
+  }
+}
+
 /** Closes a driver whose device never ends its reset; time flies meanwhile. */
 async function closeStuck(loop: Loopback | BlkLoopback): Promise<void> {
   loop.adapter.core.writeStatus = () => {};

@@ -215,7 +215,10 @@ export abstract class RequestDriver<Request extends RingRequest> extends DriverL
         const late = () => {
           // Perhaps only the interrupt was lost.
           this.interrupt(this.#rings.queues[queue].index);
-          if (!isEnded) abort(`no answer in ${limit} ms`);
+          if (isEnded) return;
+          // A device that was pulled out answers nothing; then everything ends at once.
+          this.checkHealth();
+          if (this.failure === undefined) abort(`no answer in ${limit} ms`);
         };
         timer = setTimeout(late, limit);
       }
