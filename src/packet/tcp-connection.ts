@@ -1,5 +1,5 @@
 /**
- * One TCP connection that the other end opened (RFC 9293): in-order data only, go-back-N when something is lost, no
+ * One TCP connection, opened by either end (RFC 9293): in-order data only, go-back-N when something is lost, no
  * window scaling. Enough for a cable in the same process that loses packets when a ring runs out of buffers.
  */
 import { distance, TcpFlag, type TcpSegment } from "./tcp-segment.js";
@@ -24,12 +24,22 @@ const longestTimeout = 3000;
 /** Times that something is sent again before the connection is given up. */
 const patience = 10;
 
-type State = "opening" | "open" | "closed";
+/** `calling`: our SYN is out; `opening`: theirs was answered. */
+type State = "calling" | "opening" | "open" | "closed";
+
+/** The two ends. */
+export interface TcpEnds {
+  readonly localPort: number;
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+}
 
 export class TcpConnection {
   readonly localPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
+  /** The other end took the connection that we asked for. */
+  onOpen: (() => void) | undefined;
   /** Data came; the view is valid during the call only. */
   onData: ((data: Uint8Array) => void) | undefined;
   /** There is room to write again. */
@@ -39,14 +49,14 @@ export class TcpConnection {
   /** The connection is over; `true` when both ends had sent everything. */
   onClose: ((wasClean: boolean) => void) | undefined;
   readonly #output: TcpOutput;
-  readonly #mss: number;
-  #state: State = "opening";
+  #mss = largestSegment;
+  #state: State = "calling";
   /** What they send next. */
-  #expected: number;
+  #expected = 0;
   /** Oldest of ours that is not acknowledged, and what we send next. */
   #unacknowledged: number;
   #next: number;
-  #window: number;
+  #window = 0;
   /** Ring of bytes from `#unacknowledged` on. */
   readonly #buffer = new Uint8Array(sendCapacity);
   #start = 0;
@@ -61,17 +71,13 @@ export class TcpConnection {
   #duplicates = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Answers the SYN in `segment`. */
-  constructor(output: TcpOutput, remoteAddress: number, segment: TcpSegment, initialSequence: number) {
+  constructor(output: TcpOutput, ends: TcpEnds, initialSequence: number) {
     this.#output = output;
-    this.localPort = segment.targetPort;
-    this.remoteAddress = remoteAddress;
-    this.remotePort = segment.sourcePort;
-    this.#mss = Math.min(segment.mss, largestSegment);
-    this.#expected = (segment.sequence + 1) >>> 0;
+    this.localPort = ends.localPort;
+    this.remoteAddress = ends.remoteAddress;
+    this.remotePort = ends.remotePort;
     this.#unacknowledged = initialSequence;
     this.#next = initialSequence;
-    this.#window = segment.window;
   }
 
   /** What the other end is told that we have. */
@@ -88,11 +94,26 @@ export class TcpConnection {
     return this.#state === "closed";
   }
 
+  /** Answers the SYN in `segment`. */
+  answer(segment: TcpSegment): void {
+    this.#state = "opening";
+    this.#learn(segment);
+    this.open();
+  }
+
   /** Sends the SYN of ours. */
   open(): void {
-    this.#output.send(this, this.#unacknowledged, TcpFlag.Syn | TcpFlag.Ack, undefined);
+    const flags = this.#state === "calling" ? TcpFlag.Syn : TcpFlag.Syn | TcpFlag.Ack;
+    this.#output.send(this, this.#unacknowledged, flags, undefined);
     this.#next = (this.#unacknowledged + 1) >>> 0;
     this.#arm();
+  }
+
+  /** What a SYN says of the other end. */
+  #learn(segment: TcpSegment): void {
+    this.#mss = Math.min(segment.mss, largestSegment);
+    this.#expected = (segment.sequence + 1) >>> 0;
+    this.#window = segment.window;
   }
 
   /** Takes data to be sent. @returns how many bytes were taken; `onDrain` tells when the rest may come. */
@@ -138,6 +159,10 @@ export class TcpConnection {
   /** A segment of this connection came. */
   take(segment: TcpSegment): void {
     if (this.#state === "closed") return;
+    if (this.#state === "calling") {
+      this.#takeAnswer(segment);
+      return;
+    }
     if (segment.has(TcpFlag.Rst)) {
       if (segment.sequence === this.#expected) this.#close(false);
       return;
@@ -153,6 +178,24 @@ export class TcpConnection {
     // A listener may have closed it.
     if (!this.isClosed && this.#endAcknowledged && this.#theyEnded) this.#close(true);
     if (!this.isClosed) this.#push();
+  }
+
+  /** What does not acknowledge our SYN is of another connection (RFC 9293 §3.10.7.3). */
+  #takeAnswer(segment: TcpSegment): void {
+    if (!segment.has(TcpFlag.Ack) || segment.acknowledgement !== this.#next) return;
+    if (segment.has(TcpFlag.Rst)) {
+      this.#close(false);
+      return;
+    }
+    if (!segment.has(TcpFlag.Syn)) return;
+    this.#learn(segment);
+    this.#state = "open";
+    this.#repeats = 0;
+    this.#unacknowledged = this.#next;
+    this.#acknowledge();
+    this.onOpen?.();
+    this.#arm();
+    this.#push();
   }
 
   /** @returns false when the segment acknowledges what was never sent. */
@@ -256,7 +299,7 @@ export class TcpConnection {
 
   /** Starts over from what was not acknowledged. */
   #again(): void {
-    if (this.#state === "opening") {
+    if (this.#state === "opening" || this.#state === "calling") {
       this.open();
       return;
     }
@@ -280,7 +323,7 @@ export class TcpConnection {
       return;
     }
     // A window that stays closed is asked for with one byte.
-    if (this.#window === 0) this.#window = 1;
+    if (this.#window === 0 && this.#state === "open") this.#window = 1;
     this.#again();
     this.#arm();
   }

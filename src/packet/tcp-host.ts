@@ -1,12 +1,14 @@
-/** TCP of one host: ports that listen, and the connections to them. */
+/** TCP of one host: ports that listen, the connections to them, and those that it asks for. */
 import { type FrameWriter, IpProtocol, ipv4Payload, type ReceivedIpv4 } from "./frame-writer.js";
 import type { Packet } from "./packet.js";
-import { TcpConnection, type TcpOutput } from "./tcp-connection.js";
+import { TcpConnection, type TcpEnds, type TcpOutput } from "./tcp-connection.js";
 import { TcpFlag, TcpSegment, tcpHeaderLength } from "./tcp-segment.js";
 
 /** Connections that there can be; one more ends the oldest. */
 const mostConnections = 64;
 const mssOption = 0x0204_05b4;
+/** The first of the ports that connections of ours come from (RFC 6335). */
+const firstOwnPort = 0xc000;
 
 /** Sends the IPv4 packet that was written into the host's frame. @returns false when it did not get through. */
 export type SendIpv4 = () => boolean;
@@ -19,6 +21,7 @@ export class TcpHost implements TcpOutput {
   readonly #connections = new Map<string, TcpConnection>();
   readonly #segment = new TcpSegment();
   #sequence = 0x1000_0000;
+  #ownPort = firstOwnPort;
 
   /** @param begin starts an IPv4 packet in `writer`'s frame; `send` sends it. */
   constructor(writer: FrameWriter, begin: (protocol: number, to: number, length: number) => Packet, send: SendIpv4) {
@@ -37,6 +40,16 @@ export class TcpHost implements TcpOutput {
     if (this.#listeners.has(port)) throw new RangeError(`somebody listens on port ${port} already`);
     this.#listeners.set(port, accept);
     return () => this.#listeners.delete(port);
+  }
+
+  /** Asks for a connection: it can be written to at once, and is closed if nobody takes it. */
+  connect(remoteAddress: number, remotePort: number): TcpConnection {
+    // There are fewer connections than ports: one is free.
+    do this.#ownPort = this.#ownPort === 0xffff ? firstOwnPort : this.#ownPort + 1;
+    while (this.#connections.has(keyOf(remoteAddress, remotePort, this.#ownPort)));
+    const connection = this.#add({ localPort: this.#ownPort, remoteAddress, remotePort });
+    connection.open();
+    return connection;
   }
 
   /** A packet whose protocol is TCP and whose checksum is right. */
@@ -75,12 +88,17 @@ export class TcpHost implements TcpOutput {
       else this.#write(ends, 0, after >>> 0, TcpFlag.Rst | TcpFlag.Ack, undefined);
       return;
     }
+    const connection = this.#add({ localPort: targetPort, remoteAddress: from, remotePort: sourcePort });
+    connection.answer(segment);
+    accept(connection);
+  }
+
+  #add(ends: TcpEnds): TcpConnection {
     if (this.#connections.size >= mostConnections) this.#connections.values().next().value?.abort();
     this.#sequence = (this.#sequence + 64_000) >>> 0;
-    const connection = new TcpConnection(this, from, segment, this.#sequence);
-    this.#connections.set(keyOf(from, sourcePort, targetPort), connection);
-    connection.open();
-    accept(connection);
+    const connection = new TcpConnection(this, ends, this.#sequence);
+    this.#connections.set(keyOf(ends.remoteAddress, ends.remotePort, ends.localPort), connection);
+    return connection;
   }
 
   #write(

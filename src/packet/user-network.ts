@@ -101,6 +101,14 @@ export class UserNetwork implements PacketPeer {
     return this.#tcp.listen(port, accept);
   }
 
+  /**
+   * Asks the adapter's side for a TCP connection: it can be written to at once, and is closed if nobody takes it.
+   * @param address default what DHCP gives
+   */
+  dial(port: number, address: number = this.#lease.client): TcpConnection {
+    return this.#tcp.connect(address, port);
+  }
+
   /** Takes UDP datagrams on a port. Returns the way to stop. @throws RangeError when the port is taken. */
   onDatagram(port: number, listener: (datagram: Datagram) => void): () => void {
     if (this.#datagramListeners.has(port)) throw new RangeError(`somebody listens on port ${port} already`);
@@ -150,13 +158,9 @@ export class UserNetwork implements PacketPeer {
     const sender = view.getUint32(at + 14);
     if (sender !== 0) this.#learn(sender, bytes.slice(at + 8, at + 8 + macLength));
     if (view.getUint16(at + 6) !== ArpOperation.Request || view.getUint32(at + 24) !== this.#address) return;
-    const reply = this.#writer.ethernet(bytes.subarray(at + 8, at + 14), this.#mac, EtherType.Arp);
-    reply.bytes.set(bytes.subarray(at, at + 6), at);
-    reply.view.setUint16(at + 6, ArpOperation.Reply);
-    reply.bytes.set(this.#mac, at + 8);
-    reply.view.setUint32(at + 14, this.#address);
-    reply.bytes.set(bytes.subarray(at + 8, at + 18), at + 18);
-    reply.length = at + arpLength;
+    const asker = bytes.subarray(at + 8, at + 14);
+    const reply = this.#writer.ethernet(asker, this.#mac, EtherType.Arp);
+    this.#putArp(reply, ArpOperation.Reply, asker, sender);
     this.#send();
   }
 
@@ -259,9 +263,32 @@ export class UserNetwork implements PacketPeer {
     if ((mac[0] & 1) === 0) this.#neighbours.set(address, mac);
   }
 
+  /** Asks who has an address; the answer is learned as all others are. */
+  #askFor(address: number): void {
+    const request = this.#writer.ethernet(broadcastMac, this.#mac, EtherType.Arp);
+    this.#putArp(request, ArpOperation.Request, broadcastMac, address);
+    this.#send();
+  }
+
+  /** Our side of an ARP packet. @param target the other side */
+  #putArp(packet: Packet, operation: number, target: Uint8Array, targetAddress: number): void {
+    const at = ethernetHeaderLength;
+    // Ethernet (1) and IPv4 addresses, 6 and 4 bytes.
+    packet.view.setUint32(at, 0x0001_0800);
+    packet.view.setUint16(at + 4, 0x0604);
+    packet.view.setUint16(at + 6, operation);
+    packet.bytes.set(this.#mac, at + 8);
+    packet.view.setUint32(at + 14, this.#address);
+    packet.bytes.set(target, at + 18);
+    packet.view.setUint32(at + 24, targetAddress);
+    packet.length = at + arpLength;
+  }
+
   /** Starts an IPv4 packet in the writer's frame. */
   #begin(protocol: number, to: number, length: number): Packet {
-    const mac = to === everybody ? broadcastMac : (this.#neighbours.get(to) ?? broadcastMac);
+    if (to !== everybody && !this.#neighbours.has(to)) this.#askFor(to);
+    // Without an answer yet it goes to everybody, which most hosts ignore; what is sent again finds the answer.
+    const mac = this.#neighbours.get(to) ?? broadcastMac;
     this.#writer.ethernet(mac, this.#mac, EtherType.IPv4);
     return this.#writer.ipv4(protocol, this.#address, to, length);
   }

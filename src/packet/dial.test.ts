@@ -1,0 +1,84 @@
+/** Connections that the network asks for, between two networks of ours on a cable that may lose frames. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Packet, type TcpConnection, UserNetwork } from "./index.js";
+
+/** Two networks on a cable. @param loses whether the frame with this number, of either direction, is lost */
+function pair(loses: (count: number) => boolean = () => false) {
+  const near = new UserNetwork();
+  const far = new UserNetwork({ address: "10.0.2.15", clientAddress: "10.0.2.2", mac: "52:55:0a:00:02:0f" });
+  let count = 0;
+  const cable = (from: UserNetwork, to: UserNetwork) =>
+    from.connect({
+      receive(packet: Packet) {
+        const frame = packet.copy();
+        if (!loses(count++)) setImmediate(() => to.deliver(frame));
+        return true;
+      },
+      resume: () => {},
+    });
+  cable(near, far);
+  cable(far, near);
+  return { near, far };
+}
+
+/** What a connection says, up to its end. */
+function whole(connection: TcpConnection): Promise<{ bytes: number[]; wasClean: boolean }> {
+  const bytes: number[] = [];
+  connection.onData = (data) => bytes.push(...data);
+  return new Promise((resolve) => {
+    connection.onClose = (wasClean) => resolve({ bytes, wasClean });
+  });
+}
+
+const pattern = Uint8Array.from({ length: 40_000 }, (_, index) => (index * 7) ^ (index >>> 8));
+
+for (const [name, loses] of [
+  ["on a good cable", () => false],
+  ["on a cable that loses every ninth frame, and the first three", (count: number) => count < 3 || count % 9 === 0],
+] as const) {
+  test(`dial, ${name}: the other end's address is asked for, and bytes arrive both ways, also those written before`, async () => {
+    const { near, far } = pair(loses);
+    const taken = new Promise<{ bytes: number[]; wasClean: boolean }>((resolve) => {
+      far.listen(22, (connection) => {
+        resolve(whole(connection));
+        connection.onEnd = () => {
+          connection.write(pattern.subarray(0, 5000));
+          connection.end();
+        };
+      });
+    });
+    const connection = near.dial(22);
+    let opened = 0;
+    connection.onOpen = () => opened++;
+    connection.onEnd = () => {};
+    const answer = whole(connection);
+    assert.equal(connection.write(pattern), pattern.length);
+    connection.end();
+    assert.deepEqual(await taken, { bytes: [...pattern], wasClean: true });
+    assert.deepEqual(await answer, { bytes: [...pattern.subarray(0, 5000)], wasClean: true });
+    assert.equal(opened, 1);
+    assert.deepEqual([near.connections, far.connections], [0, 0]);
+  });
+}
+
+test("dial: a port where nobody listens closes the connection, which never was open", async () => {
+  const { near } = pair();
+  const connection = near.dial(23);
+  let opened = false;
+  connection.onOpen = () => {
+    opened = true;
+  };
+  assert.deepEqual(await whole(connection), { bytes: [], wasClean: false });
+  assert.equal(opened, false);
+  assert.equal(connection.write(Uint8Array.of(1)), 0);
+});
+
+test("dial: ports of our own are all different, and the 65th connection ends the oldest", () => {
+  const { near } = pair(() => true);
+  const connections = Array.from({ length: 65 }, () => near.dial(80));
+  assert.equal(new Set(connections.map(({ localPort }) => localPort)).size, 65);
+  assert.deepEqual([near.connections, connections[0].isClosed, connections[1].isClosed], [64, true, false]);
+  near.close();
+  assert.equal(near.connections, 0);
+});
