@@ -1,10 +1,11 @@
 /** `ringside bench idle`: what a server costs that has nothing to do. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildC } from "./compare.js";
+import { startServer } from "./until-exit.js";
 
 const settleMilliseconds = 15_000;
 const watchMilliseconds = 30_000;
@@ -15,21 +16,20 @@ export async function benchIdle(print: (line: string) => void): Promise<void> {
   const socket = join(folder, "socket");
   writeFileSync(image, new Uint8Array(64 << 20));
   const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-  const server = spawn(process.execPath, [main, "serve", image, "--socket", socket], { stdio: "ignore" });
+  const server = startServer([process.execPath, main, "serve", image, "--socket", socket]);
   try {
     while (!existsSync(socket)) await sleep(20);
     const load = buildC("vhost-blk-load.c", folder);
     execFileSync(load, ["--socket", socket, "--rw", "randread", "--runtime", "1"], { stdio: "ignore" });
     await sleep(settleMilliseconds);
-    const pid = server.pid as number;
+    const pid = server.child.pid as number;
     const before = voluntarySwitches(pid);
     await sleep(watchMilliseconds);
     const switches = voluntarySwitches(pid) - before;
     print(`one disk, after a load, ${watchMilliseconds / 1000} s: ${switches} voluntary context switches`);
     print(`memory of its own (RssAnon): ${(ownMemory(pid) / 1024).toFixed(1)} MiB`);
   } finally {
-    server.kill("SIGTERM");
-    await new Promise((resolve) => server.once("exit", resolve));
+    await server.end();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -2,13 +2,14 @@
  * `ringside bench guest`: the same reads in a Linux guest under TCG on our server and on qemu-storage-daemon. There the
  * guest is what limits; this shows that we do not.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runGuest, whyNoGuest } from "../tests/peers/linux/guest.js";
 import { median } from "./compare.js";
+import { startServer } from "./until-exit.js";
 
 const readers = 8;
 const readsEach = 5000;
@@ -48,11 +49,11 @@ export async function benchGuest(print: (line: string) => void): Promise<void> {
 }
 
 /** Requests a second. */
-async function measure([program, ...words]: readonly string[], socket: string): Promise<number> {
+async function measure(command: readonly string[], socket: string): Promise<number> {
   rmSync(socket, { force: true });
-  const server = spawn(program, words, { stdio: "ignore" });
+  const server = startServer(command);
   try {
-    await appears(socket, server);
+    await appears(socket, server.child);
     const reader = `dd if=/dev/vda of=/dev/null bs=${block} iflag=direct skip=$((n * ${readsEach})) count=${readsEach} 2>/dev/null`;
     const numbers = Array.from({ length: readers }, (_, index) => index).join(" ");
     const { lines } = await runGuest({
@@ -69,8 +70,7 @@ async function measure([program, ...words]: readonly string[], socket: string): 
     if (lines.length !== 1 || !(end > begin)) throw new Error(`the guest said ${JSON.stringify(lines)}`);
     return (readers * readsEach) / (end - begin);
   } finally {
-    server.kill("SIGTERM");
-    if (server.exitCode === null) await new Promise((resolve) => server.once("exit", resolve));
+    await server.end();
   }
 }
 

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { libcFunction, RawMapping } from "../src/linux/index.js";
+import { untilExit } from "./until-exit.js";
 
 /** Bytes of an image. */
 export const fileSize = 1 << 30;
@@ -64,22 +65,21 @@ export function forget(path: string): void {
 /** A block device whose medium is memory: no noise of a disk. Needs root. */
 export class LoopDevice {
   readonly path: string;
-  readonly #file: string;
+  readonly close: () => void;
 
   /** @throws Error where there are no loop devices for us */
   constructor(folder: string) {
-    this.#file = join(folder, "loop.img");
-    writeImage(this.#file);
+    const file = join(folder, "loop.img");
+    writeImage(file);
     try {
-      this.path = execFileSync("losetup", ["--find", "--show", this.#file], { encoding: "utf8", stdio: "pipe" }).trim();
+      this.path = execFileSync("losetup", ["--find", "--show", file], { encoding: "utf8", stdio: "pipe" }).trim();
     } catch (cause) {
-      rmSync(this.#file);
+      rmSync(file);
       throw new Error("no loop device (is this root?)", { cause });
     }
-  }
-
-  close(): void {
-    execFileSync("losetup", ["--detach", this.path]);
-    rmSync(this.#file);
+    this.close = untilExit(() => {
+      execFileSync("losetup", ["--detach", this.path]);
+      rmSync(file);
+    });
   }
 }

@@ -4,13 +4,14 @@
  * `packed-driver`, `sizes`, or `all`; several with commas), `RINGSIDE_BENCH_ROUNDS` and `RINGSIDE_BENCH_SECONDS` say how
  * many rounds (5) of how long (1).
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { attachLoad } from "./attach-load.js";
 import { buildC, median } from "./compare.js";
+import { type Server, startServer, untilExit } from "./until-exit.js";
 import { forget, LoopDevice, settle, warm, writeImage } from "./vhost-image.js";
 import { type Group, groups, type Point, type ServerCommand } from "./vhost-points.js";
 
@@ -51,7 +52,7 @@ interface Starting {
   readonly shared: string | undefined;
   /** Bytes a write as its image is made. */
   readonly piece: number | undefined;
-  readonly children: ChildProcess[];
+  readonly servers: Server[];
 }
 
 /** Our programs in commands. */
@@ -67,6 +68,9 @@ const seconds = numberFrom("RINGSIDE_BENCH_SECONDS", 1);
 export async function benchVhost(print: (line: string) => void): Promise<void> {
   const folder = mkdtempSync(join(process.env["RINGSIDE_DISK_FOLDER"] ?? tmpdir(), "ringside-bench-"));
   const memory = mkdtempSync("/dev/shm/ringside-bench-");
+  const remove = untilExit(() => {
+    for (const path of [memory, folder]) rmSync(path, { recursive: true, force: true });
+  });
   try {
     const load = buildC("vhost-blk-load.c", folder);
     for (const group of chosenGroups()) {
@@ -81,8 +85,7 @@ export async function benchVhost(print: (line: string) => void): Promise<void> {
       print("");
     }
   } finally {
-    rmSync(memory, { recursive: true, force: true });
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }
 
@@ -114,14 +117,14 @@ async function measureOnLoop(folder: string, load: string, group: Group, print: 
 /** Servers stay for as many points as they fit: a fresh one has not compiled its hot code yet. */
 async function measureGroup({ folder, load, group, shared, print }: Measuring): Promise<void> {
   let running: Running[] = [];
-  let children: ChildProcess[] = [];
+  let servers: Server[] = [];
   let startedFor = "";
   try {
     for (const point of group.points) {
       const needs = `${point.queues} ${point.disks}`;
       if (needs !== startedFor) {
-        await endAll(children);
-        children = [];
+        await Promise.all(servers.map((server) => server.end()));
+        servers = [];
         running = [];
         for (const server of group.servers) {
           const [first] = running;
@@ -129,7 +132,7 @@ async function measureGroup({ folder, load, group, shared, print }: Measuring): 
           running.push(
             isShared
               ? { ...first, server }
-              : await start({ folder, server, point, shared, piece: group.piece, children }),
+              : await start({ folder, server, point, shared, piece: group.piece, servers }),
           );
         }
         for (const one of running) {
@@ -143,7 +146,7 @@ async function measureGroup({ folder, load, group, shared, print }: Measuring): 
       print(line(point, group, await measure(load, group, running, point)));
     }
   } finally {
-    await endAll(children);
+    await Promise.all(servers.map((server) => server.end()));
   }
 }
 
@@ -164,15 +167,8 @@ async function measure(load: string, group: Group, running: readonly Running[], 
   return results;
 }
 
-async function endAll(children: readonly ChildProcess[]): Promise<void> {
-  for (const child of children) child.kill("SIGTERM");
-  await Promise.all(
-    children.map((child) => (child.exitCode === null ? new Promise((resolve) => child.once("exit", resolve)) : child)),
-  );
-}
-
 /** Starts as many of a server as the point wants; returns the one that gets the load. */
-async function start({ folder, server, point, shared, piece, children }: Starting): Promise<Running> {
+async function start({ folder, server, point, shared, piece, servers }: Starting): Promise<Running> {
   const name = server.name.replaceAll(" ", "-");
   const image = shared ?? join(folder, `${name}${piece === undefined ? "" : "-folios"}.img`);
   if (server.isMemory !== true) writeImage(image, undefined, piece);
@@ -185,8 +181,9 @@ async function start({ folder, server, point, shared, piece, children }: Startin
       .command(point.queues ?? 1)
       .flatMap((word) => programs[word] ?? [word])
       .map((word) => word.replaceAll("SOCKET", socket).replaceAll("IMAGE", served));
-    const child = spawn(words[0], words.slice(1), { stdio: "ignore" });
-    children.push(child);
+    const started = startServer(words);
+    const { child } = started;
+    servers.push(started);
     await appears(socket, child, server.name);
     first ??= { server, socket, image, pid: child.pid as number };
   }

@@ -1,10 +1,12 @@
 /** `ringside bench`: runs the benchmarks that come with a checkout. */
 import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "./errors.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
 import { formatTable } from "./table.js";
+import { TemporaryFolder } from "./temporary-folder.js";
 
 /** What `bench/main.ts` exports a list of, as `benchmarks`. */
 export interface Benchmark {
@@ -35,17 +37,33 @@ export async function bench(
     await writeOutput(`${formatTable([{ title: "Name" }, { title: "Measures" }], rows).join("\n")}\n`);
     return;
   }
+  // What they put into the system's temporary folder goes when this process does, however that ends.
+  process.env["TMPDIR"] = new TemporaryFolder().path;
   for (const benchmark of benchmarks) {
     if (names.length > 0 && !names.includes(benchmark.name)) continue;
     interruption.check();
     await writeOutput(`${benchmark.name}: ${benchmark.title}\n`);
-    let written = Promise.resolve();
-    await benchmark.run((line) => {
-      written = written.then(() => writeOutput(`  ${line}\n`));
-    });
-    await written;
+    await measure(benchmark, interruption);
     await writeOutput("\n");
   }
+}
+
+/** @throws Interrupted at once: what benchmarks set up besides goes with the process. */
+async function measure(benchmark: Benchmark, interruption: Interruption): Promise<void> {
+  let written = Promise.resolve();
+  const done = benchmark.run((line) => {
+    written = written.then(() => writeOutput(`  ${line}\n`));
+  });
+  try {
+    await Promise.race([done, interruption.ended()]);
+  } catch (error) {
+    // Ctrl-C ends the processes of a benchmark too, and waits here while the benchmark holds the event loop up.
+    await sleep(10);
+    interruption.check();
+    throw error;
+  }
+  interruption.check();
+  await written;
 }
 
 async function loadBenchmarks(): Promise<readonly Benchmark[]> {

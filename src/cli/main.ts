@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { ExitStatus, errorLine, exitStatusOf, Interrupted, oneLine } from "./errors.js";
 import { Interruption } from "./interruption.js";
 import { separateTrace } from "./option-values.js";
@@ -18,9 +18,7 @@ function packageVersion(): string {
 
 async function main(words: readonly string[]): Promise<number> {
   const program = buildProgram({ version: packageVersion(), interruption: Interruption.watch() });
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({ outputError: () => {} });
-  }
+  takeOver(program);
   try {
     if (words.length === 0) {
       program.outputHelp({ error: true });
@@ -31,6 +29,12 @@ async function main(words: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error);
   }
+}
+
+/** Has a command and those within it leave errors and the end of the process to {@link main}. */
+function takeOver(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => {} });
+  for (const inner of command.commands) takeOver(inner);
 }
 
 /** Says what went wrong, if that is not said yet. */

@@ -47,8 +47,9 @@ function isTraceName(name: string): boolean {
   return (selectable as readonly string[]).includes(name);
 }
 
-/** Keeps a bare `--trace` from taking the image that follows it for its categories. */
+/** Keeps a bare `--trace` from taking the image that follows it for its categories. That of `scripts` has none. */
 export function separateTrace(words: readonly string[]): string[] {
+  if (words[0] === "scripts") return [...words];
   return words.map((word, index) => {
     const isBare = word === "--trace" && !isTraceName((words[index + 1] ?? "").split(",")[0]);
     return isBare ? `--trace=${everyTrace}` : word;

@@ -276,6 +276,6 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
     .option("--list", "print the names and what they measure", false)
     .action(async (names, options) => (await import("./bench.js")).bench(names, options, interruption));
   addBootCommand(program, interruption);
-  addScriptsCommand(program);
+  addScriptsCommand(program, interruption);
   return program;
 }

@@ -1,5 +1,5 @@
 /** `ringside scripts assemble` and `disassemble`: files in, files out. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import {
   type AssembledProgram,
   assemble,
@@ -15,7 +15,9 @@ import {
   WordsError,
   wordsToBytes,
 } from "../ncr53c710/index.js";
-import { UsageError, WorkFailed } from "./errors.js";
+import { Interrupted, UsageError, WorkFailed } from "./errors.js";
+import { readInputFile } from "./input-file.js";
+import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
 
 /** Options of assembling as the command line gives them. */
@@ -24,26 +26,27 @@ export interface SourceOptions {
   readonly dialect: DialectName;
 }
 
-const standardInput = 0;
 const largestSource = 16 << 20;
 
-/** A file's bytes; `-` is standard input. @throws UsageError */
-export function readScriptsFile(path: string): Uint8Array {
-  let bytes: Uint8Array;
+function nameOf(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+/** A file's bytes; `-` is standard input. @throws UsageError, Interrupted */
+export async function readScriptsFile(path: string, interruption: Interruption): Promise<Uint8Array> {
   try {
-    bytes = readFileSync(path === "-" ? standardInput : path);
+    return await readInputFile(path === "-" ? undefined : path, largestSource, interruption);
   } catch (cause) {
+    if (cause instanceof UsageError || cause instanceof Interrupted) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
-    throw new UsageError(`${path} cannot be read (${code}): give a file that exists`, { cause });
+    throw new UsageError(`${nameOf(path)} cannot be read (${code}): give a file that exists`, { cause });
   }
-  if (bytes.length <= largestSource) return bytes;
-  throw new UsageError(`${path} has ${bytes.length} bytes: SCRIPTS have at most ${largestSource}`);
 }
 
 /** Assembles a source, telling its problems on standard error. @throws WorkFailed */
 export function assembleSource(path: string, bytes: Uint8Array, options: SourceOptions): AssembledProgram {
   const source = new TextDecoder().decode(bytes);
-  const name = path === "-" ? "standard input" : path;
+  const name = nameOf(path);
   const { program, diagnostics } = assemble(source, { chip: options.arch, dialect: dialects[options.dialect] });
   if (diagnostics.length > 0) {
     process.stderr.write(`${diagnostics.map((diagnostic) => formatDiagnostic(diagnostic, name)).join("\n")}\n`);
@@ -61,8 +64,9 @@ export async function assembleFile(
     readonly output?: string;
     readonly listing?: string;
   },
+  interruption: Interruption,
 ): Promise<void> {
-  const program = assembleSource(path, readScriptsFile(path), options);
+  const program = assembleSource(path, await readScriptsFile(path, interruption), options);
   if (options.listing !== undefined) writeFile(options.listing, listing(program));
   const { format } = options;
   const result = format === "binary" ? wordsToBytes(program.words) : programText(program, format, path);
@@ -73,12 +77,14 @@ export async function assembleFile(
 export async function disassembleFile(
   path: string,
   options: { readonly arch: ChipName; readonly output?: string },
+  interruption: Interruption,
 ): Promise<void> {
+  const bytes = await readScriptsFile(path, interruption);
   let words: Uint32Array;
   try {
-    words = readWords(readScriptsFile(path));
+    words = readWords(bytes);
   } catch (error) {
-    if (error instanceof WordsError) throw new WorkFailed(`${path}: ${error.message}`, { cause: error });
+    if (error instanceof WordsError) throw new WorkFailed(`${nameOf(path)}: ${error.message}`, { cause: error });
     throw error;
   }
   await emit(options.output, disassemble(words, { chip: options.arch }));

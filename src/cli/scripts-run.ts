@@ -20,8 +20,10 @@ import { CdDrive, Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store } from "../storage/index.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import { parseImageArgument } from "./image-argument.js";
+import type { Interruption } from "./interruption.js";
 import { openPlacedImage } from "./open-placed-image.js";
 import { writeOutput } from "./output.js";
+import { Pace } from "./pace.js";
 import { assembleSource, readScriptsFile, type SourceOptions } from "./scripts-files.js";
 
 /** The options as the command line gives them. */
@@ -53,12 +55,12 @@ interface Loaded {
   readonly program: AssembledProgram | undefined;
 }
 
-/** @throws WorkFailed when it ends in another way than by INT, UsageError */
-export async function runScripts(path: string, options: RunScriptsOptions): Promise<void> {
+/** @throws WorkFailed when it ends in another way than by INT, UsageError, Interrupted */
+export async function runScripts(path: string, options: RunScriptsOptions, interruption: Interruption): Promise<void> {
   const size = number("--memory", options.memory, 16, largestMemory);
   const at = number("--at", options.at, 0, size - 1);
   if (at % 4 !== 0) throw new UsageError(`--at takes a multiple of 4, got ${options.at}`);
-  const loaded = load(path, at, options);
+  const loaded = load(path, await readScriptsFile(path, interruption), at, options);
   const memory = GuestMemory.ofSize(size);
   put(memory, at, wordsToBytes(loaded.words), "the program");
   for (const text of options.set) setMemory(memory, text);
@@ -69,7 +71,7 @@ export async function runScripts(path: string, options: RunScriptsOptions): Prom
     attachScsiBus(wire, bus, hostId);
     const chip = new Ncr53c710(new HostBus(memory), wire, { turns: "manual", selectionTimeout: 0 });
     try {
-      await carryOut(chip, memory, at, loaded, options);
+      await carryOut(chip, memory, at, loaded, options, new Pace(interruption));
     } finally {
       chip.close();
     }
@@ -78,8 +80,7 @@ export async function runScripts(path: string, options: RunScriptsOptions): Prom
   }
 }
 
-function load(path: string, at: number, options: RunScriptsOptions): Loaded {
-  const bytes = readScriptsFile(path);
+function load(path: string, bytes: Uint8Array, at: number, options: RunScriptsOptions): Loaded {
   // What reads as nothing but words is taken as words.
   try {
     return { words: readWords(bytes), program: undefined };
@@ -101,6 +102,7 @@ async function carryOut(
   at: number,
   loaded: Loaded,
   options: RunScriptsOptions,
+  pace: Pace,
 ): Promise<void> {
   const lines: string[] = [];
   const steps = options.step === undefined ? 0 : options.step === true ? 1 : number("--step", options.step, 1, 1e6);
@@ -126,8 +128,8 @@ async function carryOut(
   chip.window.write32(Reg.DSP, at + placeOf(options.entry, loaded, "--entry"));
   const limit = number("--limit", options.limit, 1, 1e12);
   const timeout = number("--timeout", options.timeout, 0, 1e6) * 1000;
-  if (steps === 0) await run(chip, limit, timeout);
-  else await stepBy(chip, scripts, steps, timeout, lines);
+  if (steps === 0) await run(chip, limit, timeout, pace);
+  else await stepBy(chip, scripts, steps, timeout, lines, pace);
   const reached = chip.engine.executed >= limit && chip.engine.state === "running";
   const end = reached ? `gave up after ${limit} instructions, ${scripts.state}` : scripts.state;
   const registers = scripts.registers();
@@ -146,10 +148,11 @@ async function carryOut(
 }
 
 /** Runs until it stops, is held, or there is no point in going on. */
-async function run(chip: Ncr53c710, limit: number, timeout: number): Promise<void> {
+async function run(chip: Ncr53c710, limit: number, timeout: number, pace: Pace): Promise<void> {
   const { engine } = chip;
   let since = performance.now();
   while (engine.state !== "stopped" && engine.executed < limit) {
+    await pace.step(0);
     if (engine.state === "running") {
       chip.run(Math.min(turn, limit - engine.executed));
       since = performance.now();
@@ -166,13 +169,14 @@ async function stepBy(
   count: number,
   timeout: number,
   lines: string[],
+  pace: Pace,
 ): Promise<void> {
   scripts.pause();
   chip.run(1);
   for (let done = 0; done < count && scripts.isHeld; done++) {
     const before = scripts.registers();
     scripts.step();
-    await run(chip, Number.POSITIVE_INFINITY, timeout);
+    await run(chip, Number.POSITIVE_INFINITY, timeout, pace);
     const after = scripts.registers();
     const changed = Object.entries(after).filter(([name, value]) => value !== before[name]);
     lines.push(`    ${changed.map(([name, value]) => `${name}=${hex(value)}`).join(" ")}`);

@@ -5,30 +5,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 const folder = mkdtempSync(join(tmpdir(), "ringside-scripts-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
-const modules = ["./scripts.js", "./errors.js"].map((name) => new URL(name, import.meta.url).href);
-// The command alone, as the whole program adds it.
-const main = `
-  import { Command } from "commander";
-  import { addScriptsCommand } from "${modules[0]}";
-  import { errorLine, exitStatusOf } from "${modules[1]}";
-  const program = new Command("ringside").exitOverride();
-  addScriptsCommand(program);
-  program.parseAsync(["node", "ringside", ...process.argv.slice(1)]).catch((error) => {
-    process.stderr.write(errorLine(error) + "\\n");
-    process.exitCode = exitStatusOf(error);
-  });`;
+const main = fileURLToPath(new URL("./main.js", import.meta.url));
 
 function scripts(args: readonly string[], input = "") {
-  const cwd = new URL(".", import.meta.url);
-  const done = spawnSync(process.execPath, ["--input-type=module", "-e", main, "--", "scripts", ...args], {
-    input,
-    cwd,
-    encoding: "utf8",
-    timeout: 60_000,
-  });
+  const done = spawnSync(process.execPath, [main, "scripts", ...args], { input, encoding: "utf8", timeout: 60_000 });
   return { status: done.status, out: done.stdout, err: done.stderr };
 }
 
@@ -66,7 +50,7 @@ test("problems are lines with places, then one line, and status 1", () => {
   assert.deepEqual([status, out], [1, ""]);
   assert.match(
     err,
-    /^standard input:1:11: error: .*\nstandard input:2:5: error: .*\nstandard input was not assembled: 2 errors\n$/,
+    /^standard input:1:11: error: .*\nstandard input:2:5: error: .*\nringside: standard input was not assembled: 2 errors\n$/,
   );
 });
 

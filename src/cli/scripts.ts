@@ -1,6 +1,7 @@
 /** `ringside scripts`: the SCRIPTS tools of the 53C710, as commands. */
 import { type Command, Option } from "commander";
 import { chipNames, dialects } from "../ncr53c710/index.js";
+import type { Interruption } from "./interruption.js";
 
 const exitStatuses = `
 Exit status: 0 done; 1 the work failed; 2 the call was wrong.
@@ -32,7 +33,7 @@ function collect(value: string, list: readonly string[]): readonly string[] {
 }
 
 /** Adds `scripts assemble`, `scripts disassemble` and `scripts run`. Their actions reject with what went wrong. */
-export function addScriptsCommand(program: Command): void {
+export function addScriptsCommand(program: Command, interruption: Interruption): void {
   const scripts = program
     .command("scripts")
     .description("assemble, disassemble and run SCRIPTS of the NCR 53C710")
@@ -47,7 +48,7 @@ export function addScriptsCommand(program: Command): void {
     .option("-o, --output <file>", "write there instead of to standard output")
     .option("--listing <file>", "write a listing there too")
     .addHelpText("after", exitStatuses)
-    .action(async (file, options) => (await import("./scripts-files.js")).assembleFile(file, options));
+    .action(async (file, options) => (await import("./scripts-files.js")).assembleFile(file, options, interruption));
   scripts
     .command("disassemble")
     .description("make a source of words: hexadecimal text, an array in C or TypeScript, or bytes")
@@ -55,7 +56,7 @@ export function addScriptsCommand(program: Command): void {
     .addOption(new Option("--arch <chip>", "the chip").choices(chipNames).default("710"))
     .option("-o, --output <file>", "write there instead of to standard output")
     .addHelpText("after", exitStatuses)
-    .action(async (file, options) => (await import("./scripts-files.js")).disassembleFile(file, options));
+    .action(async (file, options) => (await import("./scripts-files.js")).disassembleFile(file, options, interruption));
   sourceOptions(
     scripts
       .command("run")
@@ -78,5 +79,5 @@ export function addScriptsCommand(program: Command): void {
     .option("--timeout <seconds>", "give up when SCRIPTS wait for so long", "5")
     .option("--json", "print one JSON object for programs", false)
     .addHelpText("after", runHelp)
-    .action(async (file, options) => (await import("./scripts-run.js")).runScripts(file, options));
+    .action(async (file, options) => (await import("./scripts-run.js")).runScripts(file, options, interruption));
 }

@@ -1,5 +1,5 @@
 /** `ringside scsi`: one raw command through driver and device. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseHexBytes } from "../bytes/index.js";
 import { boardNamed } from "../machine/index.js";
 import type { TraceCategory } from "../observe/index.js";
@@ -17,8 +17,9 @@ import {
   unitAddress,
 } from "../scsi/index.js";
 import type { InterruptPreference } from "../transport/index.js";
-import { UsageError, WorkFailed } from "./errors.js";
+import { Interrupted, UsageError, WorkFailed } from "./errors.js";
 import { type PlacedImage, parseImageArgument } from "./image-argument.js";
+import { readInputFile } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
 import { placeOn } from "./place-on.js";
@@ -66,7 +67,7 @@ export async function scsi(
   const [image] = placeOn(board, [parseImageArgument(imageText)]);
   const command = parseCdb(words);
   const address = options.to === undefined ? unitAddress(image.target, image.lun) : parseAddress(options.to);
-  const dataOut = options.dataOut === undefined ? undefined : readDataOut(options.dataOut);
+  const dataOut = options.dataOut === undefined ? undefined : await readDataOut(options.dataOut, interruption);
   const room = options.dataIn ?? (dataOut === undefined ? expectedRoom(command, image.blockSize) : 0);
   const observer = traceTo(options.trace);
   const platform = await startPlatform(options.platform, {
@@ -156,10 +157,11 @@ export function expectedRoom(command: Uint8Array, blockSize: number): number {
 }
 
 /** A file, or bytes in hexadecimal when there is no such file. */
-function readDataOut(text: string): Uint8Array {
+async function readDataOut(text: string, interruption: Interruption): Promise<Uint8Array> {
   try {
-    return readFileSync(text);
+    return await readInputFile(text, largestRoom, interruption);
   } catch (error) {
+    if (error instanceof UsageError || error instanceof Interrupted) throw error;
     const { code } = error as NodeJS.ErrnoException;
     // Bytes in hexadecimal can be longer than any file name.
     if (code !== "ENOENT" && code !== "ENAMETOOLONG")

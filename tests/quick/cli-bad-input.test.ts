@@ -228,6 +228,18 @@ const badCalls: Readonly<Record<string, BadCall>> = {
     words: ["scsi", "good.img", "--data-out", "xyz", "--", "2a000000000000000100"],
     says: /neither a file nor bytes/,
   },
+  "data to send without end": {
+    words: ["scsi", "good.img", "--data-out", "/dev/zero", "--", "2a000000000000000100"],
+    says: /\/dev\/zero has more than 67108864 bytes/,
+  },
+  "scripts without a file": { words: ["scripts", "assemble"], says: /missing required argument 'file'/ },
+  "an unknown command of scripts": { words: ["scripts", "asemble"], says: /unknown command 'asemble'/ },
+  "a missing script": { words: ["scripts", "run", "none.ss"], says: /none\.ss cannot be read \(ENOENT\)/ },
+  "a folder as a script": { words: ["scripts", "assemble", "folder"], says: /folder cannot be read \(EISDIR\)/ },
+  "a script without end": {
+    words: ["scripts", "disassemble", "/dev/zero"],
+    says: /\/dev\/zero has more than 16777216 bytes/,
+  },
   "an unknown benchmark": { words: ["bench", "nothing"], says: /there is no benchmark nothing|not in the package/ },
 };
 
