@@ -1,13 +1,11 @@
 /** Amiga DosTypes: four bytes, the last often a small number, written `DOS\3`. */
 
-/** The name of a DosType: letters as they are, other bytes as `\n`. */
+/** The name of a DosType: three letters, and the last byte as it is or as `\n`. What has no three letters is a number. */
 export function dosTypeName(code: number): string {
-  let name = "";
-  for (const shift of [24, 16, 8, 0]) {
-    const byte = (code >>> shift) & 0xff;
-    name += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${byte}`;
-  }
-  return name;
+  const bytes = [24, 16, 8, 0].map((shift) => (code >>> shift) & 0xff);
+  const letters = bytes.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : undefined));
+  if (letters.slice(0, 3).includes(undefined)) return `0x${(code >>> 0).toString(16).padStart(8, "0")}`;
+  return letters.slice(0, 3).join("") + (letters[3] ?? `\\${bytes[3]}`);
 }
 
 /** Whether four bytes look like a DosType: three letters or digits, then one of these or a number below 32. */

@@ -237,7 +237,9 @@ describe("RDB", () => {
 test("DosTypes are written as Amiga users know them", () => {
   assert.equal(dosTypeName(0x444f5300), "DOS\\0");
   assert.equal(dosTypeName(0x6d754653), "muFS");
-  assert.equal(dosTypeName(0xffffffff), "\\255\\255\\255\\255");
+  assert.equal(dosTypeName(0x444f53ff), "DOS\\255");
+  assert.equal(dosTypeName(0x12345678), "0x12345678");
+  assert.equal(dosTypeName(0xffffffff), "0xffffffff");
 });
 
 test("an Amiga floppy or hardfile without a table is none, and the note says what it is", async () => {

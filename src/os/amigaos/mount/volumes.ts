@@ -54,13 +54,21 @@ export class AmigaVolumes {
   /** The entries of a directory, or the file there. @throws FileSystemError */
   async list(path: string): Promise<FileFacts[]> {
     const { fileSystem, rest } = await this.#resolve(path);
-    return listPath(fileSystem, rest);
+    try {
+      return await listPath(fileSystem, rest);
+    } catch (error) {
+      throw asTyped(error, path);
+    }
   }
 
   /** The content of a file, piece by piece. @throws FileSystemError */
   async *content(path: string): AsyncGenerator<Uint8Array, void, undefined> {
     const { fileSystem, rest } = await this.#resolve(path);
-    yield* fileSystem.pieces(rest);
+    try {
+      yield* fileSystem.pieces(rest);
+    } catch (error) {
+      throw asTyped(error, path);
+    }
   }
 
   async #mount(node: DosNode): Promise<AffsFileSystem> {
@@ -99,6 +107,23 @@ export class AmigaVolumes {
     if (byVolume !== undefined) return byVolume.node;
     const there = reports.map(({ node, name: volume }) => `${node.name}:${volume === undefined ? "" : ` (${volume})`}`);
     const known = there.length === 0 ? "nothing is mounted" : `there are ${there.join(", ")}`;
-    throw new FileSystemError("not-found", `there is no volume ${name}: ${known}`);
+    throw new FileSystemError("not-found", `there is no volume ${name}: ${known}${this.#reasonWithout(name)}`);
   }
+
+  /** What is wrong on the units, if it may be why there is no such node: what names it, or else the first that there is. */
+  #reasonWithout(name: string): string {
+    const notes = this.#mounter.units.flatMap(({ unit, notes }) => notes.map((note) => `unit ${unit}: ${note}`));
+    const ofNode = notes.find((note) => name !== "" && note.toLowerCase().includes(`: ${name.toLowerCase()} `));
+    const note = ofNode ?? (this.#mounter.nodes.length === 0 ? notes[0] : undefined);
+    return note === undefined ? "" : ` (${note})`;
+  }
+}
+
+/** The same error, with the path as it was typed: a file system knows neither device nor volume. */
+function asTyped(error: unknown, path: string): unknown {
+  if (!(error instanceof FileSystemError)) return error;
+  const { code } = error;
+  if (code === "not-found") return new FileSystemError(code, `${path}: there is no such file`);
+  if (code === "not-a-file") return new FileSystemError(code, `${path} is a directory`);
+  return error;
 }
