@@ -104,7 +104,7 @@ test("an end without INT, a script without end, and one that waits are status 1 
   ]) {
     const { status, err } = scripts(["run", "-", ...more], source);
     assert.equal(status, 1);
-    assert.match(err, new RegExp(`^the script ended without INT: .*${text}.*\n$`));
+    assert.match(err, new RegExp(`^ringside: the script ended without INT: .*${text}.*\n$`));
   }
 });
 

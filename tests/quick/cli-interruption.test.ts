@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { writeNoise } from "./cli-images.js";
 import { CliFolder, type CliRun } from "./cli-process.js";
 
+/** One that is not ended would go on for ever. */
+const timeout = 60_000;
 const noPipes = process.platform === "win32" ? "no named pipes on Windows" : false;
 
 /** Opens a pipe's other end as soon as the run has opened its own. */
@@ -29,6 +31,7 @@ for (const words of [
 ]) {
   test(`Ctrl-C at ${words.slice(0, 2).join(" ")} while its input is a pipe that says nothing`, {
     skip: noPipes,
+    timeout,
   }, async (t) => {
     const folder = new CliFolder(t);
     writeNoise(folder.file("a.img"), 65536);
@@ -43,7 +46,7 @@ for (const words of [
   });
 }
 
-test("Ctrl-C at scripts run ends a script that never would", async (t) => {
+test("Ctrl-C at scripts run ends a script that never would", { timeout }, async (t) => {
   const folder = new CliFolder(t);
   writeFileSync(folder.file("loop.ss"), "ENTRY begin\nbegin:\n  NOP\n  JUMP REL(begin)\n");
   const run = folder.start(["scripts", "run", "loop.ss", "--limit", "1000000000000", "--trace"]);
@@ -53,7 +56,7 @@ test("Ctrl-C at scripts run ends a script that never would", async (t) => {
   assert.deepEqual([status, stdout], [130, ""]);
 });
 
-test("Ctrl-C at bench ends it at once, with its servers, and its folders go", { skip: noPipes }, async (t) => {
+test("Ctrl-C at bench ends it at once, with its servers, and its folders go", { skip: noPipes, timeout }, async (t) => {
   const folder = new CliFolder(t);
   const run = folder.start(["bench", "idle"]);
   await new Promise((resolve) => run.child.stdout?.once("data", resolve));
