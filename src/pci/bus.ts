@@ -81,6 +81,11 @@ export class PciBus {
     this.#remap();
   }
 
+  /** Takes a function away, wherever it is plugged in. */
+  remove(fn: PciFunction): void {
+    for (const at of [...this.functions()]) if (at.fn === fn) this.unplug(at.slot, at.function);
+  }
+
   /** Level of an interrupt line now. */
   lineLevel(line: number): boolean {
     return this.#raised[line] > 0;

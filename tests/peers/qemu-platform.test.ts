@@ -308,6 +308,28 @@ test("disks come and go on a running adapter", { skip }, () =>
   }),
 );
 
+test(
+  "a disk that is plugged in gets the lowest free number, however many came and went, and no two have one",
+  {
+    skip,
+  },
+  () =>
+    withMachine(some, [{ kind: "virtio-scsi", disks: [] }], async (machine) => {
+      const first = await machine.plugDisk(0, { image });
+      const second = await machine.plugDisk(0, { image });
+      assert.deepEqual([first, second], ["plugged0", "plugged1"]);
+      await assert.rejects(machine.plugDisk(7, { image }), /adapter7/);
+      // More than there are targets on a bus, which the number is where none is given.
+      for (let time = 0; time < 300; time++) {
+        await machine.unplugDisk("plugged0");
+        assert.equal(await machine.plugDisk(0, { image }), "plugged0");
+      }
+      assert.equal(await machine.plugDisk(0, { image }), "plugged2");
+      const nodes = (await machine.qmp.execute("query-named-block-nodes", { flat: true })) as unknown[];
+      assert.ok(nodes.length <= 12, `${nodes.length} nodes: what was behind the others is gone`);
+    }),
+);
+
 test("a start that fails says why in one line, with QEMU's words, and leaves nothing behind", { skip }, async () => {
   const machine = await startQemuMachine({ board: some });
   await machine.close();

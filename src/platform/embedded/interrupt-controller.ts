@@ -48,7 +48,7 @@ export class InterruptController implements Interrupts {
   /** Made once: a closure in {@link InterruptController.#schedule} would cost each change of level its context. */
   readonly #onTurn = () => this.#deliver();
   #scheduled = false;
-  #waiters: (() => void)[] = [];
+  #waiters = new Set<() => void>();
 
   constructor(options: InterruptControllerOptions) {
     this.#options = options;
@@ -83,11 +83,16 @@ export class InterruptController implements Interrupts {
   /** Resolves after the next delivery, or after `milliseconds`. */
   wait(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#waiters.push(() => {
+      const waiter = () => {
         clearTimeout(timer);
         resolve();
-      });
+      };
+      // Who has waited long enough is not kept until something is delivered: where nothing is, there would be ever more.
+      const timer = setTimeout(() => {
+        this.#waiters.delete(waiter);
+        resolve();
+      }, milliseconds);
+      this.#waiters.add(waiter);
     });
   }
 
@@ -151,7 +156,7 @@ export class InterruptController implements Interrupts {
       }
     }
     const waiters = this.#waiters;
-    this.#waiters = [];
+    this.#waiters = new Set();
     for (const waiter of waiters) waiter();
     // A level that nobody lowered: once more, but let the event loop turn.
     if (again) setTimeout(() => this.#schedule(), 0);

@@ -75,7 +75,6 @@ export class EmbeddedMachine implements Machine {
   readonly #bay: MmioBay;
   readonly #zorro: ZorroSlots;
   readonly #amiga: AmigaChips;
-  #slotsUsed = 0;
 
   constructor(board: Board, options: EmbeddedOptions = {}) {
     const ramSize = options.ramSize ?? board.defaultRamSize;
@@ -165,12 +164,27 @@ export class EmbeddedMachine implements Machine {
     return this.onboardScsi;
   }
 
-  /** Puts a PCI function into a slot of the adapters' bus. @throws RangeError when there is none left. */
+  /**
+   * Puts a PCI function into a slot of the adapters' bus: the lowest free one, unless it is said which.
+   * @throws RangeError when it is taken, or there is none left.
+   */
   plug(fn: PciFunction, slot?: number): void {
     const place = this.board.adapters;
-    const free = slot ?? place?.slots[this.#slotsUsed++];
-    if (place === undefined || free === undefined) throw new RangeError(`${this.board.name} has no free slot left`);
-    this.#bridges.buses[place.bridge].bus.plug(free, 0, fn);
+    const bus = place === undefined ? undefined : this.#bridges.buses[place.bridge].bus;
+    const free = slot ?? place?.slots.find((at) => bus?.at(at, 0) === undefined);
+    if (bus === undefined || free === undefined) throw new RangeError(`${this.board.name} has no free slot left`);
+    bus.plug(free, 0, fn);
+  }
+
+  /**
+   * Takes a virtio device out at any time, as a hand would: whoever looks for it reads all ones (an empty window shows
+   * a device of type 0), it touches no memory any more, and its slot or window is free for the next one. Nothing happens when
+   * it is not plugged in.
+   */
+  unplug(device: VirtioPciDevice | VirtioMmioDevice): void {
+    if (device instanceof VirtioMmioDevice) this.#bay.unplug(device);
+    else for (const { bus } of this.#bridges.buses) bus.remove(device.function);
+    device.core.reset();
   }
 
   idle(milliseconds: number): Promise<void> {

@@ -35,6 +35,12 @@ export class MmioBay {
     return this.#windows[slot].irq;
   }
 
+  /** Takes a device out; its window is empty afterwards. */
+  unplug(device: VirtioMmioDevice): void {
+    const slot = this.#devices.indexOf(device);
+    if (slot >= 0) this.#devices[slot] = undefined;
+  }
+
   /** Whether any device on an interrupt input raises it. */
   isRaised(irq: number): boolean {
     return this.#windows.some((window, index) => window.irq === irq && this.#devices[index]?.lineRaised === true);

@@ -2,7 +2,7 @@
  * Adapters and disks as QEMU's command line says them. An image is opened read-only and a scratch layer takes the
  * guest's writes, unless the caller says that the image itself may change.
  */
-import { statSync, writeFileSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Board } from "../../machine/index.js";
 import { emptyQcow2 } from "./empty-qcow2.js";
@@ -63,6 +63,16 @@ export interface DriveNodes {
   readonly top: string;
 }
 
+/** The file of a disk's scratch layer. */
+function layerOf(name: string, folder: string): string {
+  return join(folder, `${name}.qcow2`);
+}
+
+/** Takes the scratch layer of a disk away whose nodes are gone; not every disk has one. */
+export function removeDriveLayer(name: string, folder: string): void {
+  rmSync(layerOf(name, folder), { force: true });
+}
+
 /**
  * Makes the block nodes of a disk.
  * @param name unique among this machine's disks. @param folder where the scratch layer goes.
@@ -84,7 +94,7 @@ export function driveNodes(disk: QemuDisk, name: string, folder: string): DriveN
   ];
   let top = `${name}-image`;
   if (!direct && !fixed) {
-    const layer = join(folder, `${name}.qcow2`);
+    const layer = layerOf(name, folder);
     writeFileSync(layer, emptyQcow2(size - (size % 512)), { flag: "wx", mode: 0o600 });
     nodes.push({
       driver: "qcow2",

@@ -5,7 +5,7 @@
 import type { RegisterWindow } from "../../bytes/index.js";
 import type { Board, Machine } from "../../machine/index.js";
 import { DmaAllocator, type DmaMemory, GuestDma, GuestMemory, MemoryRegion } from "../../memory/index.js";
-import { diskProperties, driveNodes, type QemuAdapter, type QemuDisk } from "./drives.js";
+import { diskProperties, driveNodes, type QemuAdapter, type QemuDisk, removeDriveLayer } from "./drives.js";
 import { interceptedDevice } from "./interrupt-lines.js";
 import { QemuInterrupts } from "./interrupts.js";
 import { launchQemu, type QemuProcess } from "./launch.js";
@@ -58,6 +58,9 @@ export async function startQemuMachine(options: QemuMachineOptions): Promise<Qem
   }
 }
 
+/** What disks are called that come later, with their number. */
+const plugged = "plugged";
+
 /** A QEMU that was started as a board. */
 export class QemuMachine implements Machine {
   readonly board: Board;
@@ -67,7 +70,8 @@ export class QemuMachine implements Machine {
   readonly dma: DmaMemory;
   readonly interrupts: QemuInterrupts;
   readonly #qemu: QemuProcess;
-  #hotplugged = 0;
+  /** What {@link QemuMachine.plugDisk} put in and nobody took out: block nodes by number. */
+  readonly #plugged = new Map<number, string[]>();
   #idles = 0;
 
   /** Use {@link startQemuMachine}. */
@@ -132,16 +136,28 @@ export class QemuMachine implements Machine {
   }
 
   /**
-   * Plugs a disk into a virtio-scsi adapter. @param adapter index among the adapters the machine was started with.
+   * Plugs a disk into a virtio-scsi adapter. Its number, and its target and LUN unless they are given, is the lowest that no
+   * plugged disk has. @param adapter index among the adapters the machine was started with.
    * @returns what {@link QemuMachine.unplugDisk} takes. @throws QemuError
    */
   async plugDisk(adapter: number, disk: QemuDisk): Promise<string> {
-    const index = this.#hotplugged++;
-    const id = `plugged${index}`;
+    let index = 0;
+    while (this.#plugged.has(index)) index++;
+    const id = `${plugged}${index}`;
     const { nodes, top } = driveNodes(disk, `${id}-disk`, this.#qemu.folder);
-    for (const node of nodes) await this.qmp.execute("blockdev-add", node);
-    await this.qmp.execute("device_add", { ...diskProperties(disk, index, top, `adapter${adapter}.0`), id });
-    return id;
+    const added: string[] = [];
+    this.#plugged.set(index, added);
+    try {
+      for (const node of nodes) {
+        await this.qmp.execute("blockdev-add", node);
+        added.unshift(`${node["node-name"]}`);
+      }
+      await this.qmp.execute("device_add", { ...diskProperties(disk, index, top, `adapter${adapter}.0`), id });
+      return id;
+    } catch (error) {
+      await this.#putAway(index);
+      throw error;
+    }
   }
 
   /** Takes a disk out that {@link QemuMachine.plugDisk} put in; ends once QEMU says it is gone. @throws QemuError */
@@ -150,6 +166,16 @@ export class QemuMachine implements Machine {
     gone.catch(() => {});
     await this.qmp.execute("device_del", { id });
     await gone;
+    // Disks that the machine was started with have no such number.
+    const index = id.startsWith(plugged) ? Number(id.slice(plugged.length)) : -1;
+    if (this.#plugged.has(index)) await this.#putAway(index);
+  }
+
+  /** What was behind a disk that is gone; its number is free again. */
+  async #putAway(index: number): Promise<void> {
+    for (const node of this.#plugged.get(index) ?? []) await this.qmp.execute("blockdev-del", { "node-name": node });
+    removeDriveLayer(`${plugged}${index}-disk`, this.#qemu.folder);
+    this.#plugged.delete(index);
   }
 
   close(): Promise<void> {
