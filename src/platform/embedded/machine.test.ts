@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { findVirtioAdapters, openAdapter, pc, pciBoards, riscvVirt, withMmioWindows } from "../../machine/index.js";
 import { cdb, Disk, ScsiBus, unitAddress } from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
@@ -54,4 +56,20 @@ test("virtio_mmio.device= populates any board: windows that are given hold devic
     for (const driver of drivers) await driver.close();
     await machine.close();
   }
+});
+
+test("a wait that ended without an interrupt leaves nothing behind", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const machine = new EmbeddedMachine(pc, { ramSize: 16 << 20 });
+  const heapAfter = async (waits: number) => {
+    await Promise.all(Array.from({ length: waits }, () => machine.idle(0)));
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  await heapAfter(10_000);
+  const before = await heapAfter(10_000);
+  // Without it being forgotten, a wait costs some 460 bytes.
+  assert.ok((await heapAfter(10_000)) - before < 10_000 * 50);
+  await machine.close();
 });

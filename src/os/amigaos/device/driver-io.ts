@@ -67,7 +67,11 @@ export class DriverIo implements ControllerIo {
     this.#poller = new Poller(
       options.idle,
       () => this.#driver.inFlight > 0 || this.#asking > 0,
-      () => this.#poll(),
+      () => {
+        const { completions } = this.counters;
+        this.#poll();
+        return this.counters.completions !== completions;
+      },
     );
     this.#adopt(driver);
   }

@@ -67,7 +67,11 @@ export class OwnIo implements ControllerIo {
     };
     const idle = (milliseconds: number) => controller.machine.idle(milliseconds);
     const isBusy = () => queue.inFlight > 0 && this.failure === undefined;
-    this.#poller = new Poller(idle, isBusy, () => this.#harvestAll());
+    this.#poller = new Poller(idle, isBusy, () => {
+      const { completions } = this.counters;
+      this.#harvestAll();
+      return this.counters.completions !== completions;
+    });
   }
 
   newRequest(): ScsiRequest {

@@ -1,12 +1,16 @@
+/** Milliseconds after news in which the machine is not left to itself between two looks. */
+const eagerFor = 1;
+
 /** Looks at a controller again and again while there is something to wait for: without interrupts nobody else does. */
 export class Poller {
   readonly #idle: (milliseconds: number) => Promise<void>;
   readonly #isBusy: () => boolean;
-  readonly #poll: () => void;
+  readonly #poll: () => boolean;
   #running = false;
   #stopped = false;
 
-  constructor(idle: (milliseconds: number) => Promise<void>, isBusy: () => boolean, poll: () => void) {
+  /** @param poll true when something had come */
+  constructor(idle: (milliseconds: number) => Promise<void>, isBusy: () => boolean, poll: () => boolean) {
     this.#idle = idle;
     this.#isBusy = isBusy;
     this.#poll = poll;
@@ -27,9 +31,10 @@ export class Poller {
 
   async #run(): Promise<void> {
     try {
+      let lastNews = performance.now();
       while (!this.#stopped && this.#isBusy()) {
-        this.#poll();
-        await this.#idle(1);
+        if (this.#poll()) lastNews = performance.now();
+        await this.#idle(performance.now() - lastNews < eagerFor ? 0 : 1);
       }
     } finally {
       this.#running = false;
