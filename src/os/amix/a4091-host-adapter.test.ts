@@ -1,10 +1,19 @@
 /** The A4091 in the extended profile, on the host adapter's driver: none of the seed's weak points. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Disk, ScsiBus, ScsiStatus } from "../../scsi/index.js";
+import { Disk, parseSense, ScsiBus, ScsiStatus } from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
 import { SlowStore } from "../../testing/index.js";
-import { type AmixRig, amixRig, patterned, type RigSpec, request, sendThrough, storeWith } from "./amix-rig.test.js";
+import {
+  type AmixRig,
+  amixRig,
+  patterned,
+  type RigSpec,
+  request,
+  sendThrough,
+  storeWith,
+  weakPointTests,
+} from "./amix-rig.test.js";
 import { Errno, gsio } from "./index.js";
 
 const inquiry = (length: number, lun = 0) => Uint8Array.of(0x12, lun << 5, 0, 0, length, 0);
@@ -13,6 +22,7 @@ const read10 = (block: number, count: number) =>
 const write10 = (block: number, count: number) =>
   Uint8Array.of(0x2a, 0, 0, 0, block >> 8, block, 0, count >> 8, count, 0);
 const unit = 6;
+const { weakPoint, complete } = weakPointTests("extended");
 
 async function extendedRig(spec: RigSpec = {}): Promise<AmixRig> {
   return amixRig({
@@ -37,7 +47,7 @@ test("check 23: INQUIRY, READ(10), WRITE(10), an unknown command, an absent targ
   await rig.close();
 });
 
-test("5.6: a short transfer succeeds and says how much is left", async () => {
+weakPoint("short transfers", "one succeeds and says how much is left", async () => {
   const rig = await extendedRig();
   const answer = await sendThrough(rig, { unit }, inquiry(255), 255);
   assert.equal(answer.okay, true);
@@ -45,44 +55,49 @@ test("5.6: a short transfer succeeds and says how much is left", async () => {
   await rig.close();
 });
 
-test("5.6: a target with more data than there is room for gives what there is room for", async () => {
-  const rig = await extendedRig();
-  const answer = await sendThrough(rig, { unit }, read10(4, 2), 512);
-  assert.deepEqual([answer.okay, answer.residual], [true, 0]);
-  assert.deepEqual(answer.data, patterned().subarray(4 * 512, 5 * 512));
-  await rig.close();
-});
+weakPoint(
+  "more data than room",
+  "a target with more data than there is room for gives what there is room for",
+  async () => {
+    const rig = await extendedRig();
+    const answer = await sendThrough(rig, { unit }, read10(4, 2), 512);
+    assert.deepEqual([answer.okay, answer.residual], [true, 0]);
+    assert.deepEqual(answer.data, patterned().subarray(4 * 512, 5 * 512));
+    await rig.close();
+  },
+);
 
-test("5.6: a disk that takes its time is waited for, by interrupt", async () => {
+weakPoint("one look at ISTAT", "a disk that takes its time is waited for", async () => {
   const slow = new SlowStore(await storeWith(patterned()), { longestDelay: 5 });
   const rig = await extendedRig({ boards: [{ disks: { 6: slow } }] });
   const answer = await sendThrough(rig, { unit }, read10(77, 1), 512);
   assert.equal(answer.okay, true);
   assert.deepEqual(answer.data, patterned().subarray(77 * 512, 78 * 512));
-  const [adapter] = rig.adapters.values();
-  assert.ok(adapter.counters.disconnections > 0 && adapter.counters.reselections > 0, "it left the bus meanwhile");
-  assert.equal(adapter.agreement(unit)?.offset, 8, "and synchronous transfers were agreed on");
   await rig.close();
 });
 
-test("5.6: commands of several units and cards are under way at once, each with its own data", async () => {
-  const disks: Record<number, SlowStore> = {};
-  for (let id = 0; id < 7; id++) disks[id] = new SlowStore(await storeWith(patterned(64, id)), { seed: id + 1 });
-  const other = new SlowStore(await storeWith(patterned(64, 0x55)), { seed: 99 });
-  const rig = await extendedRig({ boards: [{ disks }, { disks: { 6: other } }] });
-  const all = Array.from({ length: 64 }, async (_, index) => {
-    const card = index % 8 === 7 ? 1 : 0;
-    const id = card === 1 ? 6 : index % 7;
-    const block = index % 60;
-    const answer = await sendThrough(rig, { card, unit: id }, read10(block, 2), 1024);
-    assert.equal(answer.okay, true);
-    assert.deepEqual(answer.data, patterned(64, card === 1 ? 0x55 : id).subarray(block * 512, block * 512 + 1024));
-  });
-  await Promise.all(all);
-  await rig.close();
-});
+weakPoint(
+  "static buffers",
+  "commands of several units and cards are under way at once, each with its own data",
+  async () => {
+    const disks: Record<number, SlowStore> = {};
+    for (let id = 0; id < 7; id++) disks[id] = new SlowStore(await storeWith(patterned(64, id)), { seed: id + 1 });
+    const other = new SlowStore(await storeWith(patterned(64, 0x55)), { seed: 99 });
+    const rig = await extendedRig({ boards: [{ disks }, { disks: { 6: other } }] });
+    const all = Array.from({ length: 64 }, async (_, index) => {
+      const card = index % 8 === 7 ? 1 : 0;
+      const id = card === 1 ? 6 : index % 7;
+      const block = index % 60;
+      const answer = await sendThrough(rig, { card, unit: id }, read10(block, 2), 1024);
+      assert.equal(answer.okay, true);
+      assert.deepEqual(answer.data, patterned(64, card === 1 ? 0x55 : id).subarray(block * 512, block * 512 + 1024));
+    });
+    await Promise.all(all);
+    await rig.close();
+  },
+);
 
-test("5.6: a command in the wrong direction does not touch the memory", async () => {
+weakPoint("direction", "a command in the wrong direction does not touch the memory", async () => {
   const rig = await extendedRig();
   const data = new Uint8Array(512).fill(0xee);
   const answer = await sendThrough(rig, { unit }, read10(5, 1), 512, { reading: false, data });
@@ -91,7 +106,7 @@ test("5.6: a command in the wrong direction does not touch the memory", async ()
   await rig.close();
 });
 
-test("5.6: LUNs: what the CDB says is what IDENTIFY says", async () => {
+weakPoint("no LUNs", "what the CDB says is what IDENTIFY says", async () => {
   const bus = new ScsiBus();
   for (const lun of [0, 1]) {
     bus.attach(6, lun, new Disk(new MemoryStore(64 * 512 * (lun + 1)), { powerOnAttention: false }));
@@ -120,7 +135,7 @@ test("5.6: sense: fetched by itself, and given to the REQUEST SENSE that a progr
   await rig.close();
 });
 
-test("5.6: a target that never answers is given up, and the others go on", async () => {
+weakPoint("no time-out", "a target that never answers is given up, and the others go on", async () => {
   const held = new SlowStore(await storeWith(patterned()), { isHeld: true });
   const rig = await extendedRig({
     boards: [{ disks: { 6: held, 2: await storeWith(patterned(64, 2)) } }],
@@ -134,7 +149,7 @@ test("5.6: a target that never answers is given up, and the others go on", async
   await rig.close();
 });
 
-test("5.6: interrupts are enabled, and the chip is set up once, not for every command", async () => {
+weakPoint("no interrupt", "interrupts are enabled, and the chip is set up once, not for every command", async () => {
   const rig = await extendedRig();
   const [{ chip }] = rig.cards;
   assert.notEqual(chip.window.read8(0x3a), 0, "DIEN");
@@ -142,6 +157,56 @@ test("5.6: interrupts are enabled, and the chip is set up once, not for every co
   for (let index = 0; index < 5; index++) await sendThrough(rig, { unit }, inquiry(36), 36);
   assert.equal([...rig.adapters.values()][0].counters.commands - before, 5);
   assert.equal([...rig.adapters.values()][0].counters.busResets <= 1, true);
+  await rig.close();
+});
+
+weakPoint("no time-out", "a disk that keeps the bus is called off, with a bus reset, and works again", async () => {
+  const held = new SlowStore(await storeWith(patterned()), { isHeld: true });
+  const disks = { 6: held, 2: await storeWith(patterned(64, 2)) };
+  const rig = await extendedRig({
+    boards: [{ disks, target: { disconnect: "never" }, chip: { openPoints: { resetWhileConnected: "held" } } }],
+    adapter: { busSettle: 0, timeout: 40, grace: 20, watch: 5 },
+  });
+  const dead = sendThrough(rig, { unit }, read10(0, 1), 512);
+  assert.deepEqual([(await dead).okay, (await dead).status], [false, 0xff]);
+  assert.deepEqual((await sendThrough(rig, { unit: 2 }, read10(1, 1), 512)).data, patterned(64, 2).subarray(512, 1024));
+  const attention = await sendThrough(rig, { unit }, read10(4, 1), 512);
+  assert.equal(parseSense(attention.sense)?.asc, 0x29, "it says that it was reset");
+  const answer = sendThrough(rig, { unit }, read10(4, 1), 512);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await held.releaseAll();
+  assert.deepEqual((await answer).data, patterned().subarray(4 * 512, 5 * 512));
+  assert.equal([...rig.adapters.values()][0].counters.busResets, 1);
+  await rig.close();
+});
+
+weakPoint("no disconnection", "a disk that takes its time leaves the bus to others meanwhile", async () => {
+  const held = new SlowStore(await storeWith(patterned()), { isHeld: true });
+  const rig = await extendedRig({ boards: [{ disks: { 6: held, 2: await storeWith(patterned(64, 2)) } }] });
+  const late = sendThrough(rig, { unit }, read10(7, 1), 512);
+  assert.equal((await sendThrough(rig, { unit: 2 }, read10(1, 1), 512)).okay, true);
+  await held.releaseAll();
+  assert.deepEqual((await late).data, patterned().subarray(7 * 512, 8 * 512));
+  const [{ counters }] = rig.adapters.values();
+  assert.deepEqual([counters.disconnections, counters.reselections], [1, 1]);
+  await rig.close();
+});
+
+weakPoint("no synchronous transfers", "they are agreed on with the first command", async () => {
+  const rig = await extendedRig();
+  await sendThrough(rig, { unit }, read10(7, 1), 512);
+  assert.equal([...rig.adapters.values()][0].agreement(unit)?.offset, 8);
+  await rig.close();
+});
+
+weakPoint("no sense", "it comes with the command, whatever is sent afterwards; who asks is told as well", async () => {
+  const rig = await extendedRig();
+  const failed = () => sendThrough(rig, { unit }, read10(5000, 1), 512);
+  const [{ okay, status, sense }] = await Promise.all([failed(), sendThrough(rig, { unit }, read10(0, 1), 512)]);
+  assert.deepEqual([okay, status, parseSense(sense)?.asc], [true, ScsiStatus.CheckCondition, 0x21]);
+  await failed();
+  const asked = await sendThrough(rig, { unit }, Uint8Array.of(3, 0, 0, 0, 18, 0), 18);
+  assert.equal(parseSense(asked.data)?.asc, 0x21);
   await rig.close();
 });
 
@@ -195,3 +260,5 @@ test("what is refused fails at once: a unit that the bus has not, the board's ow
   assert.equal((await sendThrough(rig, { unit }, inquiry(36), 36)).okay, true);
   await rig.close();
 });
+
+complete();

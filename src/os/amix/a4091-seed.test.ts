@@ -2,17 +2,21 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { Disk, ScsiBus, ScsiStatus } from "../../scsi/index.js";
+import { Reg, type ScsiPhaseTarget } from "../../ncr53c710/index.js";
+import { Disk, parseSense, ScsiBus, ScsiStatus } from "../../scsi/index.js";
 import { MemoryStore } from "../../storage/index.js";
 import { SlowStore } from "../../testing/index.js";
-import { amixRig, patterned, type RigSpec, sendThrough, storeWith } from "./amix-rig.test.js";
+import { amixRig, patterned, type RigSpec, sendThrough, storeWith, weakPointTests } from "./amix-rig.test.js";
 import { seedScript, seedScriptLength } from "./index.js";
 
 const inquiry = (length: number) => Uint8Array.of(0x12, 0, 0, 0, length, 0);
 const read10 = (block: number, count: number) =>
   Uint8Array.of(0x28, 0, 0, 0, block >> 8, block, 0, count >> 8, count, 0);
+const requestSense = Uint8Array.of(3, 0, 0, 0, 18, 0);
 const write10 = (block: number, count: number) =>
   Uint8Array.of(0x2a, 0, 0, 0, block >> 8, block, 0, count >> 8, count, 0);
+
+const { weakPoint, complete } = weakPointTests("strict");
 
 async function strictRig(spec: RigSpec = {}) {
   const store = await storeWith(patterned());
@@ -60,17 +64,21 @@ test("check 23, 5.6: INQUIRY, READ(10), WRITE(10), an unknown command, an absent
   await rig.close();
 });
 
-test("5.6 weak point: a target that ends the data early fails the command, although the data arrived", async () => {
-  const rig = await strictRig();
-  const answer = await sendThrough(rig, { unit: 6 }, inquiry(255), 255);
-  assert.equal(answer.okay, false);
-  assert.equal(lastResult(rig.events)?.["rc"], "-3");
-  assert.equal(lastResult(rig.events)?.["sstat0"], 0x80, "phase mismatch");
-  assert.equal(answer.data[4] > 0, true, "the data is there");
-  await rig.close();
-});
+weakPoint(
+  "short transfers",
+  "a target that ends the data early fails the command, although the data arrived",
+  async () => {
+    const rig = await strictRig();
+    const answer = await sendThrough(rig, { unit: 6 }, inquiry(255), 255);
+    assert.equal(answer.okay, false);
+    assert.equal(lastResult(rig.events)?.["rc"], "-3");
+    assert.equal(lastResult(rig.events)?.["sstat0"], 0x80, "phase mismatch");
+    assert.equal(answer.data[4] > 0, true, "the data is there");
+    await rig.close();
+  },
+);
 
-test("5.6 weak point: a target with more data than there is room for ends in FF05", async () => {
+weakPoint("more data than room", "a target with more data than there is room for ends in FF05", async () => {
   const rig = await strictRig();
   const answer = await sendThrough(rig, { unit: 6 }, read10(0, 2), 512);
   assert.equal(answer.okay, false);
@@ -78,7 +86,7 @@ test("5.6 weak point: a target with more data than there is room for ends in FF0
   await rig.close();
 });
 
-test("5.6 weak point: one look at ISTAT is not enough for a disk that takes its time", async () => {
+weakPoint("one look at ISTAT", "it is not enough for a disk that takes its time", async () => {
   const slow = new SlowStore(await storeWith(patterned()), { longestDelay: 1 });
   const rig = await strictRig({ boards: [{ disks: { 6: slow } }] });
   const answer = await sendThrough(rig, { unit: 6 }, read10(0, 1), 512);
@@ -87,7 +95,7 @@ test("5.6 weak point: one look at ISTAT is not enough for a disk that takes its 
   await rig.close();
 });
 
-test("5.6 weak point: a real selection time-out takes 250 ms, and is not seen either", async () => {
+weakPoint("one look at ISTAT", "a real selection time-out takes 250 ms, and is not seen either", async () => {
   const rig = await strictRig({ boards: [{ chip: { selectionTimeout: 250 } }] });
   const answer = await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
   assert.equal(answer.okay, false);
@@ -95,7 +103,7 @@ test("5.6 weak point: a real selection time-out takes 250 ms, and is not seen ei
   await rig.close();
 });
 
-test("5.6 weak point: static buffers: the command of one card moves its data to where the other card's goes", async () => {
+weakPoint("static buffers", "the command of one card moves its data to where the other card's goes", async () => {
   const slow = new SlowStore(await storeWith(patterned(64, 1)), { longestDelay: 5 });
   const other = await storeWith(patterned(64, 2));
   const rig = await strictRig({ boards: [{ disks: { 6: slow } }, { disks: { 6: other } }] });
@@ -113,21 +121,25 @@ test("5.6 weak point: static buffers: the command of one card moves its data to 
   await rig.close();
 });
 
-test("5.6 weak point: `reading` is not looked at: a READ moves data into memory that was to be written from", async () => {
-  const rig = await strictRig();
-  const data = new Uint8Array(512).fill(0xee);
-  const answer = await sendThrough(rig, { unit: 6 }, read10(5, 1), 512, { reading: false, data });
-  assert.equal(answer.okay, true);
-  assert.deepEqual(answer.data, patterned().subarray(5 * 512, 6 * 512));
-  await rig.close();
-});
+weakPoint(
+  "direction",
+  "`reading` is not looked at: a READ moves data into memory that was to be written from",
+  async () => {
+    const rig = await strictRig();
+    const data = new Uint8Array(512).fill(0xee);
+    const answer = await sendThrough(rig, { unit: 6 }, read10(5, 1), 512, { reading: false, data });
+    assert.equal(answer.okay, true);
+    assert.deepEqual(answer.data, patterned().subarray(5 * 512, 6 * 512));
+    await rig.close();
+  },
+);
 
-test("5.6 weak point: IDENTIFY names LUN 0 whatever the CDB says, and lets no target leave the bus", async () => {
+weakPoint("no LUNs", "IDENTIFY names LUN 0 whatever the CDB says", async () => {
   const bus = new ScsiBus();
   for (const lun of [0, 1]) {
     bus.attach(6, lun, new Disk(new MemoryStore(64 * 512 * (lun + 1)), { powerOnAttention: false }));
   }
-  const rig = await strictRig({ boards: [{ bus, target: { disconnect: "always" } }] });
+  const rig = await strictRig({ boards: [{ bus }] });
   const capacity = (lun: number) => {
     return sendThrough(rig, { unit: 6 }, Uint8Array.of(0x25, lun << 5, 0, 0, 0, 0, 0, 0, 0, 0), 8);
   };
@@ -139,15 +151,82 @@ test("5.6 weak point: IDENTIFY names LUN 0 whatever the CDB says, and lets no ta
   await rig.close();
 });
 
-test("5.6 weak point: the chip is reset and set up for every command, and no interrupt is ever enabled", async () => {
-  const rig = await strictRig();
-  await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
-  const [{ chip }] = rig.cards;
-  assert.deepEqual([chip.window.read8(0), chip.window.read8(0x3a)], [0, 0], "SIEN and DIEN");
-  assert.equal(chip.interruptLevel, false);
-  assert.equal(chip.window.read8(0x07), 0x80, "SCID: host id 7, one-hot");
-  await rig.close();
-});
+weakPoint(
+  "no interrupt",
+  "the chip is reset and set up for every command, and no interrupt is ever enabled",
+  async () => {
+    const rig = await strictRig();
+    await sendThrough(rig, { unit: 6 }, inquiry(36), 36);
+    const [{ chip }] = rig.cards;
+    assert.deepEqual([chip.window.read8(0), chip.window.read8(0x3a)], [0, 0], "SIEN and DIEN");
+    assert.equal(chip.interruptLevel, false);
+    assert.equal(chip.window.read8(0x07), 0x80, "SCID: host id 7, one-hot");
+    await rig.close();
+  },
+);
+
+weakPoint(
+  "no disconnection",
+  "IDENTIFY lets no target leave the bus, and one that leaves all the same is lost",
+  async () => {
+    const boards = [{ disks: { 6: await storeWith(patterned()) }, target: { disconnect: "always" } as const }];
+    const rig = await strictRig({ boards });
+    const answer = await sendThrough(rig, { unit: 6 }, read10(3, 1), 512);
+    assert.deepEqual([answer.okay, answer.status], [true, 0], "it would leave if it might");
+    await rig.close();
+  },
+);
+
+weakPoint(
+  "no synchronous transfers",
+  "nothing is negotiated, and what a target offers has no place to go",
+  async () => {
+    const rig = await strictRig();
+    for (let index = 0; index < 3; index++) await sendThrough(rig, { unit: 6 }, read10(index, 1), 512);
+    const [{ chip }] = rig.cards;
+    const target = chip.port.wire.target(6) as ScsiPhaseTarget;
+    assert.equal(target.agreements[7], undefined);
+    assert.equal(chip.readRegister(Reg.SXFER) & 0x0f, 0);
+    await rig.close();
+  },
+);
+
+weakPoint(
+  "no sense",
+  "a command ends with 02 and nothing else; another one in between, and nobody learns why",
+  async () => {
+    const rig = await strictRig();
+    const sense = async () => (await sendThrough(rig, { unit: 6 }, requestSense, 18)).data;
+    const failed = async () => {
+      const { okay, status, sense: fetched } = await sendThrough(rig, { unit: 6 }, read10(5000, 1), 512);
+      assert.deepEqual([okay, status, fetched.length], [true, ScsiStatus.CheckCondition, 0]);
+    };
+    await failed();
+    assert.equal(parseSense(await sense())?.asc, 0x21, "whoever asks at once is told");
+    await failed();
+    await sendThrough(rig, { unit: 6 }, read10(0, 1), 512);
+    assert.deepEqual([parseSense(await sense())?.key, parseSense(await sense())?.asc], [0, 0]);
+    await rig.close();
+  },
+);
+
+weakPoint(
+  "no time-out",
+  "a disk that keeps the bus is never called off: every command fails from then on",
+  async () => {
+    const held = new SlowStore(await storeWith(patterned()), { isHeld: true });
+    const disks = { 6: held, 2: await storeWith(patterned(64, 2)) };
+    const rig = await strictRig({ boards: [{ disks, chip: { openPoints: { resetWhileConnected: "held" } } }] });
+    assert.equal((await sendThrough(rig, { unit: 2 }, read10(1, 1), 512)).okay, true);
+    assert.equal((await sendThrough(rig, { unit: 6 }, read10(1, 1), 512)).okay, false);
+    for (let index = 0; index < 5; index++) {
+      assert.equal((await sendThrough(rig, { unit: 2 }, read10(1, 1), 512)).okay, false);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.equal(held.heldRequests, 1, "the disk still works on it");
+    await rig.close();
+  },
+);
 
 test("5.5: a board that autocon does not find is driven at 0x40000000: an A4092 elsewhere is missed", async () => {
   const identity = { manufacturer: 0xc0de, product: 1 };
@@ -189,3 +268,5 @@ test("5.5: without room for its pages (ENOMEM) a command fails with status FF", 
   assert.deepEqual([answer.okay, answer.status], [false, 0xff]);
   await rig.close();
 });
+
+complete();

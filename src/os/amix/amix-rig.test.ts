@@ -1,4 +1,6 @@
 /** What the tests of this room share: an Amiga with controllers and disks, and a kernel on it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { a3000, a4000, type Board } from "../../machine/index.js";
 import { Scatter } from "../../memory/index.js";
 import { type A4091Options, type ChipOptions, generateRom, type TargetOptions } from "../../ncr53c710/index.js";
@@ -104,6 +106,8 @@ export interface CommandEnd {
   readonly status: number;
   readonly residual: number;
   readonly data: Uint8Array;
+  /** What came with the command, without being asked for. */
+  readonly sense: Uint8Array;
 }
 
 /** Sends a command through `sd`, with `length` bytes of kernel memory for its data. */
@@ -126,9 +130,40 @@ export async function sendThrough(
     command.intr = () => resolve();
     kernel.sd.queue(command);
   });
-  const end = { okay: command.okay, status: command.status, residual: command.residual, data: bytes.slice() };
+  const { okay, status, residual, senseLength } = command;
+  const end = { okay, status, residual, data: bytes.slice(), sense: command.sense.slice(0, senseLength) };
   machine.dma.free(block);
   return end;
+}
+
+/** What the seed's driver of the A4091 cannot do or does wrong: the list of 5.6, a name each. */
+const weakPoints = [
+  "short transfers",
+  "more data than room",
+  "one look at ISTAT",
+  "static buffers",
+  "direction",
+  "no disconnection",
+  "no synchronous transfers",
+  "no sense",
+  "no LUNs",
+  "no time-out",
+  "no interrupt",
+] as const;
+
+/** Makes a profile's tests of the weak points; `complete` is to be called last. */
+export function weakPointTests(profile: "strict" | "extended") {
+  const shown = new Set<string>();
+  return {
+    weakPoint(name: (typeof weakPoints)[number], sentence: string, work: () => Promise<void>): void {
+      shown.add(name);
+      test(`5.6 weak point (${name}), ${profile}: ${sentence}`, work);
+    },
+    complete(): void {
+      test(`5.6: every weak point has its test, ${profile}`, () =>
+        assert.deepEqual([...shown].sort(), [...weakPoints].sort()));
+    },
+  };
 }
 
 /** A request to the block driver with memory of its own; `done` resolves at its end. */
