@@ -1,4 +1,4 @@
-/** virtio-blk through both halves at random: transfers, zeroes, flushes, late and failing stores, removals, resizes. */
+/** virtio-blk through both halves at random: transfers, zeroes, flushes, late and failing stores, removals, freezes, resizes. */
 import assert from "node:assert/strict";
 import type { BlockFault, FaultHook } from "../../src/observe/index.js";
 import { MemoryStore } from "../../src/storage/index.js";
@@ -55,14 +55,28 @@ class BlockRun {
 
   async run(faults: Faults): Promise<void> {
     for (let step = 0; step < steps; step++) {
-      if (this.#random.chance(0.9)) this.#start(this.#random.below(areas));
-      else await Promise.all(this.#pending);
+      if (this.#random.chance(0.88)) this.#start(this.#random.below(areas));
+      else if (this.#random.chance(0.8)) await Promise.all(this.#pending);
+      else await this.#freeze();
     }
     await Promise.all(this.#pending);
     faults.rate = 0;
     const data = new Uint8Array(areas * areaSectors * 512);
     await this.#loop.driver.readSectors(0, data);
     this.#compare(0, data);
+  }
+
+  /** Freezes the driver in the middle of it all; what is sent until it is restored waits. */
+  async #freeze(): Promise<void> {
+    const { driver, machine } = this.#loop;
+    const freezing = driver.freeze();
+    if (this.#random.chance(0.5)) this.#start(this.#random.below(areas));
+    await freezing;
+    if (this.#random.chance(0.5)) this.#start(this.#random.below(areas));
+    if (this.#random.chance(0.3)) await machine.idle(this.#random.below(4));
+    assert.equal(driver.inFlight, 0, "a frozen driver's device has requests");
+    await driver.restore();
+    this.#round.count("frozen and restored");
   }
 
   #start(area: number): void {
@@ -143,8 +157,10 @@ async function removal(round: Round, loop: BlkLoopback): Promise<void> {
   );
   if (round.random.chance(0.5)) await new Promise((resolve) => setTimeout(resolve, round.random.below(3)));
   if (round.random.chance(0.5)) for (const controller of controllers) controller.abort();
+  const outcomes = Promise.allSettled(all);
+  if (round.random.chance(0.3)) loop.driver.freeze().catch(() => {});
   await loop.driver.close();
-  for (const one of await Promise.allSettled(all)) {
+  for (const one of await outcomes) {
     if (one.status === "fulfilled" || one.reason instanceof BlkRequestError) continue;
     const isExpected = one.reason instanceof RequestAborted || /driver was removed/.test(String(one.reason));
     assert.ok(isExpected, String(one.reason));
@@ -189,7 +205,7 @@ export const blockStack: Soak = {
     if (rounds < 100) return;
     requireCounts(
       counts,
-      ["reads compared", "write", "zeroes", "flush", "requests failed", "called off by removal"],
+      ["reads compared", "write", "zeroes", "flush", "requests failed", "called off by removal", "frozen and restored"],
       50,
     );
   },

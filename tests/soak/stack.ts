@@ -1,4 +1,4 @@
-/** The whole stack at random: input and output, hot-plugging, task management, resets and faults, against a model. */
+/** The whole stack at random: input and output, hot-plugging, task management, resets, freezes and faults, against a model. */
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../src/errors/index.js";
 import type { CommandFault, FaultHook } from "../../src/observe/index.js";
@@ -65,6 +65,7 @@ class StackRun {
       else if (kind === 16) this.#hotplug();
       else if (kind === 17) this.#loop.bus.reset("bus-reset");
       else if (kind === 18) await this.#callOff();
+      else if (this.#random.chance(0.3)) await this.#freeze();
       else await Promise.all(this.#pending);
     }
     await Promise.all(this.#pending);
@@ -163,6 +164,19 @@ class StackRun {
     this.#round.count("units plugged");
   }
 
+  /** Freezes the driver in the middle of it all; what is sent until it is restored waits, or runs out of time. */
+  async #freeze(): Promise<void> {
+    const { driver, machine } = this.#loop;
+    const freezing = driver.freeze();
+    if (this.#random.chance(0.5)) this.#transfer();
+    await freezing;
+    if (this.#random.chance(0.5)) this.#transfer();
+    if (this.#random.chance(0.3)) await machine.idle(this.#random.below(40));
+    assert.equal(driver.inFlight, 0, "a frozen driver's device has requests");
+    await driver.restore();
+    this.#round.count("frozen and restored");
+  }
+
   async #callOff(): Promise<void> {
     const place = places[0];
     if (this.#busy.has(place)) return;
@@ -233,7 +247,12 @@ export const stack: Soak = {
   quickRounds: 12,
   start: () => run,
   goals(counts, rounds) {
-    if (rounds >= 100) requireCounts(counts, ["reads compared", "writes", "commands aborted", "units plugged"], 50);
+    if (rounds >= 100)
+      requireCounts(
+        counts,
+        ["reads compared", "writes", "commands aborted", "units plugged", "frozen and restored"],
+        50,
+      );
     if (rounds >= 500) requireCounts(counts, modernKinds, 5);
   },
 };
