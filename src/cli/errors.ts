@@ -1,6 +1,7 @@
 /** How a failure becomes one line on standard error and an exit status. */
 import { InternalError, UnsupportedError } from "../errors/index.js";
 import { ImageError, type ImageErrorCode } from "../storage/file/index.js";
+import { printable } from "./table.js";
 
 /** 0 done; 1 the work failed; 2 the call was wrong. */
 export const ExitStatus = { Done: 0, Failed: 1, WrongCall: 2 } as const;
@@ -48,9 +49,9 @@ export function errorLine(error: unknown): string {
   return isOurs ? `internal error: ${message} (RINGSIDE_DEBUG=1 shows where; please report it)` : message;
 }
 
-/** Text with its line ends turned into spaces. */
+/** Text with its line ends turned into spaces, and without what a terminal would take as a command. */
 export function oneLine(text: string): string {
-  return text.replaceAll(/\s*[\r\n]+\s*/g, " ").trim();
+  return printable(text.replaceAll(/\s*[\r\n]+\s*/g, " ").trim());
 }
 
 /** The reason why something cannot be had is the caller's to change. */

@@ -26,6 +26,8 @@ export class Pace {
       { format, clearOnComplete: true, stream: process.stderr, etaBuffer: 50, gracefulExit: false },
       progress.Presets.legacy,
     );
+    // It changes how the terminal wraps lines, which must not stay so however the process ends.
+    process.once("exit", () => this.end());
     this.#bar.start(total, 0, { what: "starting" });
   }
 

@@ -271,7 +271,7 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
 
   program
     .command("bench")
-    .description("run the benchmarks of the README's table")
+    .description("run the benchmarks, in a checkout of the project (docs/PERFORMANCE.md)")
     .argument("[name...]", "benchmarks to run; default: all")
     .option("--list", "print the names and what they measure", false)
     .action(async (names, options) => (await import("./bench.js")).bench(names, options, interruption));

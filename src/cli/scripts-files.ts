@@ -19,6 +19,7 @@ import { Interrupted, UsageError, WorkFailed } from "./errors.js";
 import { readInputFile } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
+import { printable } from "./table.js";
 
 /** Options of assembling as the command line gives them. */
 export interface SourceOptions {
@@ -49,7 +50,8 @@ export function assembleSource(path: string, bytes: Uint8Array, options: SourceO
   const name = nameOf(path);
   const { program, diagnostics } = assemble(source, { chip: options.arch, dialect: dialects[options.dialect] });
   if (diagnostics.length > 0) {
-    process.stderr.write(`${diagnostics.map((diagnostic) => formatDiagnostic(diagnostic, name)).join("\n")}\n`);
+    const lines = diagnostics.map((diagnostic) => printable(formatDiagnostic(diagnostic, name)));
+    process.stderr.write(`${lines.join("\n")}\n`);
   }
   if (program !== undefined) return program;
   const errors = diagnostics.filter(({ severity }) => severity === "error").length;

@@ -192,6 +192,10 @@ const badCalls: Readonly<Record<string, BadCall>> = {
     words: ["attach", "--socket", "s", "bench", "--op", "trim"],
     says: /read, write, randread, randwrite/,
   },
+  "a name that would command the terminal": {
+    words: run("\u001b[31mx\n\u009b1m"),
+    says: /: \?\[31mx \?1m does not exist/,
+  },
   "an empty image argument": { words: run(""), says: /names no image/ },
   "an unknown machine": { words: run("--machine", "amiga500"), says: /amiga500.*amigaone, pegasos2, pc, q35/ },
   "an unknown platform": { words: run("--platform", "bochs"), says: /bochs.*embedded, qemu/ },
