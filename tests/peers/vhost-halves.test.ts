@@ -63,6 +63,7 @@ async function verifyBlk(driver: VirtioBlkDriver, sectors: number, queues = 1): 
     const length = 1 + random.below(round % 10 === 0 ? 2048 : 32);
     const sector = random.below(sectors - length);
     const options = { queue: round % queues };
+    if (round % 25 === 10) await freezeUnderLoad(driver);
     if (random.chance(0.5)) {
       const data = randomBytes(length * 512, round);
       model.set(data, sector * 512);
@@ -81,6 +82,18 @@ async function verifyBlk(driver: VirtioBlkDriver, sectors: number, queues = 1): 
   const all = new Uint8Array(model.length);
   await driver.readSectors(0, all);
   assert.equal(Buffer.compare(all, model), 0);
+}
+
+/** Some reads are with the back end, some wait: none is lost, and the back end starts its rings anew. */
+async function freezeUnderLoad(driver: VirtioBlkDriver): Promise<void> {
+  const read = () => driver.readSectors(0, new Uint8Array(65536));
+  const reads = [read(), read()];
+  const freezing = driver.freeze();
+  reads.push(read());
+  await freezing;
+  reads.push(read());
+  await driver.restore();
+  await Promise.all(reads);
 }
 
 const f = ProtocolFeature;

@@ -33,7 +33,7 @@ for (const board of pciBoards) {
   });
 }
 
-test("virtio_mmio.device= populates any board: windows that are given hold devices, which may share a line", async () => {
+test("virtio_mmio.device= populates any board: windows that are given hold devices, which may share a line, and be frozen and restored", async () => {
   const windows = parseMmioWindows("virtio_mmio.device=4K@0xd0000000:5", "virtio_mmio.device=4K@0xd0001000:5:7");
   for (const board of [pc, riscvVirt]) {
     const machine = new EmbeddedMachine(withMmioWindows(board, windows), { ramSize: 16 << 20 });
@@ -50,6 +50,10 @@ test("virtio_mmio.device= populates any board: windows that are given hold devic
     );
     for (const adapter of found) drivers.push(await VirtioScsiDriver.open(openAdapter(machine, adapter)));
     for (let round = 0; round < 20; round++) {
+      if (round % 5 === 4) {
+        await Promise.all(drivers.map((driver) => driver.freeze()));
+        for (const driver of drivers) void driver.restore();
+      }
       const answers = drivers.map((driver, index) => driver.execute(unitAddress(0, index + 1), cdb.testUnitReady()));
       for (const { response, status } of await Promise.all(answers)) assert.deepEqual([response, status], [0, 0]);
     }
