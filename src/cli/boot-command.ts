@@ -1,5 +1,6 @@
 /** The grammar of `ringside boot`. */
 import { type Command, Option } from "commander";
+import { parseBootNetwork } from "./boot-network.js";
 import type { Interruption } from "./interruption.js";
 import { parseRamSize, parseSeconds, parseWithin } from "./option-values.js";
 
@@ -11,12 +12,18 @@ image changes, unless --write is given.
 The serial line is on the terminal, or on pipes. On a terminal every key goes to the guest: Ctrl-A X leaves. The PC ends when
 the guest halts, and with a kernel when it restarts.
 
+With --net user the PC has an adapter on a network of one host: 10.0.2.2, which gives it the address 10.0.2.15 by DHCP and answers
+ping. Nothing of it leaves this machine, and ports lead in and out by its loopback addresses only:
+  hostfwd=tcp:[127.0.0.1]:PORT-[10.0.2.15]:PORT   a port of this machine (0: a free one) leads to one of the PC's
+  guestfwd=tcp::PORT-[127.0.0.1]:PORT             a port of 10.0.2.2 leads to one of this machine's
+
 It needs the package v86 (optional: npm install v86) and the firmware of Debian's package seabios, or --bios and --vga-bios.
 
 Examples:
   ringside boot disk.img                                      whatever boots from a disk
   ringside boot vmlinuz disk.img --initrd initrd --append "console=ttyS0 root=/dev/vda1"
   ringside boot vmlinuz disk.img --device scsi --registers legacy
+  ringside boot disk.img --net user,hostfwd=tcp::2222-:22     ssh -p 2222 127.0.0.1 reaches the PC
   ringside boot --page 8000                                   the same in a browser: files are picked there
 
 Exit status: 0 the guest ended, or was left; 1 the work failed; 2 the call was wrong; 130 called off with Ctrl-C.`;
@@ -40,6 +47,12 @@ export function addBootCommand(program: Command, interruption: Interruption): vo
     .option("--vga-bios <file>", "the screen's firmware; default: Debian's")
     .option("--write", "let writes reach the images", false)
     .addOption(new Option("--format <format>", "insist that images are raw, whatever they look like").choices(["raw"]))
+    .addOption(
+      new Option("--net <network>", "user[,hostfwd=…][,guestfwd=…][,mac=…]: a network adapter").argParser(
+        parseBootNetwork,
+      ),
+    )
+    .option("--pcap <file>", "keep what passes through the network, as tcpdump reads it")
     .option("--screen", "print the lines of the text screen; default without a kernel")
     .option("--no-screen", "do not")
     .addOption(

@@ -1,7 +1,8 @@
 /** `ringside boot`: a PC in this process (v86), with our disks, a console on the terminal, or a page that has it all. */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { makeV86Pc, type V86Pc, type V86Registers } from "../platform/v86/index.js";
-import { type BootDisks, openBootDisks } from "./boot-disks.js";
+import { openBootDisks } from "./boot-disks.js";
+import { type BootNetwork, type BootNetworkOptions, openBootNetwork } from "./boot-network.js";
 import { loadV86, readFirmware } from "./boot-package.js";
 import { BootScreen } from "./boot-screen.js";
 import { BootTerminal } from "./boot-terminal.js";
@@ -24,22 +25,30 @@ export interface BootOptions {
   readonly screen?: boolean;
   readonly timeout?: number;
   readonly page?: number;
+  readonly net?: BootNetworkOptions;
+  /** A file for what passes through the network. */
+  readonly pcap?: string;
 }
 
 /** Carries the command out. @throws what {@link exitStatusOf} knows */
 export async function boot(words: readonly string[], options: BootOptions, interruption: Interruption): Promise<void> {
   if (options.page !== undefined) {
     if (words.length > 0) throw new UsageError("with --page the files are picked in the browser: leave them out");
+    if (options.net !== undefined)
+      throw new UsageError("with --page the network is picked in the browser: leave --net out");
     const { servePage } = await import("./boot-page.js");
     return servePage(options.page, interruption);
   }
   const { kernel, images } = sortFiles(words);
   if (kernel === undefined && images.length === 0) throw new UsageError("boot needs a Linux kernel or a disk image");
   if (kernel === undefined && options.initrd !== undefined) throw new UsageError("--initrd goes with a Linux kernel");
+  if (options.pcap !== undefined && options.net === undefined) throw new UsageError("--pcap goes with --net");
   const firmware = readFirmware(options);
   const loaded = await loadV86();
   const disks = openBootDisks(images, options);
+  let network: BootNetwork | undefined;
   try {
+    if (options.net !== undefined) network = await openBootNetwork(options.net, options.pcap, tell);
     const pc = await makeV86Pc({
       ...loaded,
       ...firmware,
@@ -49,24 +58,26 @@ export async function boot(words: readonly string[], options: BootOptions, inter
       commandLine: options.append,
     });
     try {
-      await runPc(pc, disks, kernel !== undefined, options, interruption);
+      disks.plug(pc);
+      network?.plug(pc, options.registers);
+      await runPc(pc, kernel !== undefined, options, interruption);
     } finally {
+      // Connections end in the guest's rings: while there are any.
+      await network?.close();
       await pc.emulator.destroy();
     }
   } finally {
+    await network?.close();
     await disks.close();
   }
 }
 
+function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** Runs the PC until it halts, the user leaves, or time is over. */
-async function runPc(
-  pc: V86Pc,
-  disks: BootDisks,
-  hasKernel: boolean,
-  options: BootOptions,
-  interruption: Interruption,
-): Promise<void> {
-  disks.plug(pc);
+async function runPc(pc: V86Pc, hasKernel: boolean, options: BootOptions, interruption: Interruption): Promise<void> {
   const ends: Promise<void>[] = [interruption.ended()];
   ends.push(
     new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { type Packet, type TcpConnection, UserNetwork } from "./index.js";
 
 /** Two networks on a cable. @param loses whether the frame with this number, of either direction, is lost */
-function pair(loses: (count: number) => boolean = () => false) {
+function pair(loses: (count: number, frame: Packet) => boolean = () => false) {
   const near = new UserNetwork();
   const far = new UserNetwork({ address: "10.0.2.15", clientAddress: "10.0.2.2", mac: "52:55:0a:00:02:0f" });
   let count = 0;
@@ -12,7 +12,7 @@ function pair(loses: (count: number) => boolean = () => false) {
     from.connect({
       receive(packet: Packet) {
         const frame = packet.copy();
-        if (!loses(count++)) setImmediate(() => to.deliver(frame));
+        if (!loses(count++, frame)) setImmediate(() => to.deliver(frame));
         return true;
       },
       resume: () => {},
@@ -61,6 +61,32 @@ for (const [name, loses] of [
     assert.deepEqual([near.connections, far.connections], [0, 0]);
   });
 }
+
+test("an end that was acknowledged is not sent again while the other end goes on sending", async () => {
+  const ends: number[] = [];
+  const { near, far } = pair((_, frame) => {
+    const { view } = frame;
+    // IPv4 with TCP: the port it comes from, its flags.
+    const isOurs = view.getUint16(12) === 0x0800 && view.getUint16(34) >= 0xc000;
+    if (isOurs && (view.getUint8(47) & 1) !== 0) ends.push(view.getUint32(38));
+    return false;
+  });
+  far.listen(22, (connection) => {
+    connection.onEnd = () => {
+      let left = 5;
+      const timer = setInterval(() => {
+        connection.write(Uint8Array.of(left));
+        if (--left > 0) return;
+        clearInterval(timer);
+        connection.end();
+      }, 10);
+    };
+  });
+  const connection = near.dial(22);
+  connection.end();
+  assert.deepEqual(await whole(connection), { bytes: [5, 4, 3, 2, 1], wasClean: true });
+  assert.equal(ends.length, 1);
+});
 
 test("dial: a port where nobody listens closes the connection, which never was open", async () => {
   const { near } = pair();

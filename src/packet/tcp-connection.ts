@@ -289,7 +289,7 @@ export class TcpConnection {
       // No room at the other end of the cable: what comes next would be lost too.
       if (!isThrough) break;
     }
-    if (this.#endWanted && sent === this.#queued) {
+    if (this.#endWanted && !this.#endAcknowledged && sent === this.#queued) {
       this.#endSent = true;
       this.#output.send(this, this.#next, TcpFlag.Fin | TcpFlag.Ack, undefined);
       this.#next = (this.#next + 1) >>> 0;

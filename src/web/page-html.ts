@@ -43,6 +43,7 @@ th:first-child, td:first-child { text-align: left; }
 <label for="append">Command line</label><input type="text" id="append" class="wide" value="console=ttyS0 tsc=reliable mitigations=off quiet">
 <label for="device">Device</label><select id="device"><option value="blk">virtio-blk</option><option value="scsi">virtio-scsi</option></select>
 <label for="registers">Registers</label><select id="registers"><option value="modern">modern, memory</option><option value="modern-io">modern, I/O</option><option value="legacy">legacy, I/O</option></select>
+<label for="network">Network</label><select id="network"><option value="none">none</option><option value="user">user: 10.0.2.2 answers</option></select>
 <div id="actions"><button id="start">Start</button><button type="button" class="second" id="stop" disabled>Stop</button><button type="button" class="second" id="save" disabled>Save the disk</button><span id="state" role="status">Pick a disk, or a kernel.</span></div>
 </form>
 <div class="console">

@@ -1,14 +1,16 @@
 /** The page's script: a PC in v86 with our virtio disk over a file that the user picked. */
 import { Scatter } from "../memory/index.js";
+import { UserNetwork } from "../packet/index.js";
 import { makeV86Pc, type V86Constructor, type V86Pc, type V86Registers } from "../platform/v86/index.js";
 import { Disk, ScsiBus } from "../scsi/index.js";
 import { OverlayStore, type Store, TalliedStore, Tally } from "../storage/index.js";
-import { VirtioBlkDevice, VirtioScsiDevice } from "../virtio/index.js";
+import { VirtioBlkDevice, VirtioNetDevice, VirtioScsiDevice } from "../virtio/index.js";
 import { browser, element, make } from "./document.js";
 import { PickedFileStore, type ReadableFile } from "./picked-file-store.js";
 import { bytesOfKey, SerialText } from "./serial-pane.js";
 
 const scsiController = 0x01_0000;
+const ethernetController = 0x02_0000;
 const pieceSize = 1 << 20;
 /** Milliseconds between two looks at what the PC printed and did. */
 const refreshTime = 100;
@@ -73,6 +75,9 @@ async function start(): Promise<void> {
   const tally = new Tally();
   const store = disk === undefined ? undefined : new TalliedStore(new OverlayStore(new PickedFileStore(disk)), tally);
   if (store !== undefined) plug(pc, store);
+  if (element("network").value === "user") {
+    pc.plugVirtio(new VirtioNetDevice(new UserNetwork()), { classCode: ethernetController, registers: registers() });
+  }
   serial = new SerialText();
   pc.emulator.add_listener("serial0-output-byte", ((byte: number) => serial.put(byte)) as (argument: never) => void);
   pc.emulator.add_listener("cpu-event-halt", () => tell("The PC has halted"));
@@ -83,8 +88,12 @@ async function start(): Promise<void> {
   element("serial").focus();
 }
 
+function registers(): V86Registers {
+  return element("registers").value as V86Registers;
+}
+
 function plug(pc: V86Pc, store: Store): void {
-  const options = { classCode: scsiController, registers: element("registers").value as V86Registers };
+  const options = { classCode: scsiController, registers: registers() };
   if (element("device").value === "blk") {
     pc.plugVirtio(new VirtioBlkDevice(store), options);
     return;

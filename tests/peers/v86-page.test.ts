@@ -73,12 +73,16 @@ test("page: SeaBIOS boots from a picked disk on virtio-scsi; screen and serial l
   });
 });
 
-test("page: Linux mounts the picked disk, its checksum is equal, and what it writes can be saved", {
+test("page: Linux mounts the picked disk, its checksum is equal, what it writes can be saved, and the network answers", {
   skip: noBrowser ?? whyNoV86Linux() ?? whyNoExt4(),
 }, async () => {
   await withPage(async (page, folder) => {
     const image = formatExt4(16 << 20);
-    const { kernel, initrd, commandLine } = linuxFiles([], [], ["virtio_pci", "virtio_blk", "ext4", "crc32c_generic"]);
+    const { kernel, initrd, commandLine } = linuxFiles(
+      ["virtio_net"],
+      [],
+      ["virtio_pci", "virtio_blk", "ext4", "crc32c_generic"],
+    );
     const file = (name: string, bytes: Uint8Array | undefined) => {
       const path = join(folder, name);
       writeFileSync(path, bytes as Uint8Array);
@@ -88,6 +92,7 @@ test("page: Linux mounts the picked disk, its checksum is equal, and what it wri
     await page.setInputFiles("#kernel", file("vmlinuz", kernel));
     await page.setInputFiles("#initrd", file("initrd", initrd));
     await page.fill("#append", commandLine as string);
+    await page.selectOption("#network", "user");
     await page.click("#start");
     const says = (text: string) =>
       page.waitForFunction(`document.getElementById("serial").textContent.includes(${JSON.stringify(text)})`);
@@ -103,6 +108,8 @@ test("page: Linux mounts the picked disk, its checksum is equal, and what it wri
       "mount -t ext4 /dev/vda /mnt && seq 1 5000 >/mnt/numbers && md5sum /mnt/numbers && umount /mnt; echo done $?",
     );
     await says("done 0");
+    await type("ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ping -c 2 10.0.2.2");
+    await says("2 packets received");
     await screenshot(page, "page-linux");
     const printed = (await page.textContent("#serial")) ?? "";
     const sum = /([0-9a-f]{32}) {2}\/mnt\/numbers/.exec(printed)?.[1];
