@@ -102,6 +102,7 @@ export class FileLanes {
   /** Reads `length` bytes at `position`. Ask {@link FileLanes.takes} first. */
   read(position: number, target: Scatter, length: number): Answer {
     let done = 0;
+    // A try that fails is not lost: the medium has begun to read ahead before the slow lane asks.
     while (this.#canReadNow && done < length) {
       const count = this.#readNow(position, target, length, done);
       if (count <= 0) break;
@@ -157,14 +158,12 @@ export class FileLanes {
     if (count >= 0) return count;
     const code = koffi().errno();
     const { EAGAIN, EINTR, EOPNOTSUPP, EINVAL } = this.#errors;
-    if (code === EINTR) return 0;
-    if (flags === 0) throw this.#failure("write", code, position + done);
-    if (code === EOPNOTSUPP || code === EINVAL) {
+    if (code === EINTR || (flags === noWait && code === EAGAIN)) return 0;
+    if (flags === noWait && (code === EOPNOTSUPP || code === EINVAL)) {
       this.#canTryWrite = false;
       return this.#hasEdges(position, length) ? this.#writeNow(position, source, length, done) : 0;
     }
-    if (code !== EAGAIN) throw this.#failure("write", code, position + done);
-    return 0;
+    throw this.#failure("write", code, position + done);
   }
 
   /** Whether a write needs nothing from the medium: the page cache has the pages that it covers in part. */

@@ -1,4 +1,7 @@
-/** The slow lane through io_uring: all operations of a turn of the event loop in one system call. */
+/**
+ * The slow lane through io_uring. The first operation of a turn of the event loop is handed over at once, then two
+ * together, then more: the medium works while the turn goes on, and a long turn makes few system calls.
+ */
 import {
   closeDescriptor,
   createEventDescriptor,
@@ -10,6 +13,9 @@ import {
 } from "../../linux/index.js";
 import { type SlowEnded, type SlowLane, SlowOperation } from "./slow-lane.js";
 
+/** Operations that are handed over together at most, before the turn ends. */
+const largestBatch = 8;
+
 export class UringLane implements SlowLane {
   readonly name = "io_uring";
   readonly #fd: number;
@@ -17,7 +23,9 @@ export class UringLane implements SlowLane {
   readonly #wakeUp: number;
   readonly #watch: Watch;
   readonly #ended: SlowEnded;
-  #isSubmitting = false;
+  /** Operations that are next handed over together. */
+  #batch = 1;
+  #isInTurn = false;
 
   private constructor(fd: number, ring: IoUring, wakeUp: number, ended: SlowEnded) {
     this.#fd = fd;
@@ -53,10 +61,15 @@ export class UringLane implements SlowLane {
       }
       ring.submit();
     }
-    if (this.#isSubmitting) return;
-    this.#isSubmitting = true;
+    if (ring.prepared >= this.#batch) {
+      ring.submit();
+      this.#batch = Math.min(largestBatch, 2 * this.#batch);
+    }
+    if (this.#isInTurn) return;
+    this.#isInTurn = true;
     queueMicrotask(() => {
-      this.#isSubmitting = false;
+      this.#isInTurn = false;
+      this.#batch = 1;
       ring.submit();
       ring.reap(this.#ended);
     });
