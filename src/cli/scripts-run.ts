@@ -30,6 +30,7 @@ import { assembleSource, readScriptsFile, type SourceOptions } from "./scripts-f
 export interface RunScriptsOptions extends SourceOptions {
   readonly image: readonly string[];
   readonly write: boolean;
+  readonly format?: "raw";
   readonly memory: string;
   readonly at: string;
   readonly entry: string;
@@ -66,7 +67,7 @@ export async function runScripts(path: string, options: RunScriptsOptions, inter
   for (const text of options.set) setMemory(memory, text);
   const bus = new ScsiBus();
   try {
-    for (const [index, text] of options.image.entries()) attachImage(bus, text, index, options.write);
+    for (const [index, text] of options.image.entries()) attachImage(bus, text, index, options);
     const wire = new ScsiWire();
     attachScsiBus(wire, bus, hostId);
     const chip = new Ncr53c710(new HostBus(memory), wire, { turns: "manual", selectionTimeout: 0 });
@@ -90,7 +91,7 @@ function load(path: string, bytes: Uint8Array, at: number, options: RunScriptsOp
   const program = assembleSource(path, bytes, options);
   const externals: Record<string, number> = {};
   for (const text of options.external) {
-    const [name, value = ""] = text.split("=");
+    const [name, value] = splitAt(text, "=", "--external takes NAME=VALUE, such as buffer=0x4000");
     externals[name] = number("--external", value, 0, 0xffff_ffff);
   }
   return { words: placeProgram(program, at, externals), program };
@@ -183,7 +184,7 @@ async function stepBy(
   }
 }
 
-function attachImage(bus: ScsiBus, text: string, index: number, write: boolean): void {
+function attachImage(bus: ScsiBus, text: string, index: number, { write, format }: RunScriptsOptions): void {
   const image = parseImageArgument(text);
   const target = image.target ?? index;
   const lun = image.lun ?? 0;
@@ -192,7 +193,7 @@ function attachImage(bus: ScsiBus, text: string, index: number, write: boolean):
   }
   const { path, readOnly, cd } = image;
   const placed = { path, target, lun, blockSize: image.blockSize ?? 512, readOnly, ...(cd === true ? { cd } : {}) };
-  const file = openPlacedImage(placed, { write, insistRaw: false });
+  const file = openPlacedImage(placed, { write, insistRaw: format === "raw" });
   const store: Store = write ? file : new OverlayStore(file);
   try {
     const { blockSize } = placed;
@@ -217,6 +218,13 @@ function number(option: string, text: string, least: number, most: number): numb
   throw new UsageError(`${option} takes a number within ${least}…${most}, got "${text}"`);
 }
 
+/** The two parts of an option's value. @throws UsageError when one is missing */
+function splitAt(text: string, separator: string, shape: string): [string, string] {
+  const at = text.indexOf(separator);
+  if (at > 0 && at < text.length - 1) return [text.slice(0, at), text.slice(at + 1)];
+  throw new UsageError(`${shape}, got "${text}"`);
+}
+
 function put(memory: GuestMemory, address: number, bytes: Uint8Array, what: string): void {
   if (memory.findRange(address, bytes.length) === undefined) {
     throw new UsageError(`${what} does not fit into memory at ${hex(address)}: say --memory`);
@@ -225,7 +233,7 @@ function put(memory: GuestMemory, address: number, bytes: Uint8Array, what: stri
 }
 
 function setMemory(memory: GuestMemory, text: string): void {
-  const [place, data = ""] = text.split("=");
+  const [place, data] = splitAt(text, "=", "--set takes ADDRESS=HEX, such as 0x2000=00010000");
   const address = number("--set", place, 0, 0xffff_ffff);
   let bytes: Uint8Array;
   try {
@@ -237,7 +245,7 @@ function setMemory(memory: GuestMemory, text: string): void {
 }
 
 function showMemory(memory: GuestMemory, text: string): { address: number; bytes: string } {
-  const [place, length = ""] = text.split(",");
+  const [place, length] = splitAt(text, ",", "--show takes ADDRESS,BYTES, such as 0x4000,36");
   const address = number("--show", place, 0, 0xffff_ffff);
   const count = number("--show", length, 1, 1 << 20);
   if (memory.findRange(address, count) !== undefined) return { address, bytes: hexBytes(memory.read(address, count)) };

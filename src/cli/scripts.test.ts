@@ -95,6 +95,17 @@ test("run reads a disk: 512 bytes of an image by a script that names everything 
   assert.deepEqual(readFileSync(image), Buffer.from(bytes));
 });
 
+test("an image that looks like another format is refused, and taken with --format raw", () => {
+  const image = join(folder, "disk.qcow2");
+  const bytes = new Uint8Array(65536);
+  bytes.set([0x51, 0x46, 0x49, 0xfb, 0, 0, 0, 3]);
+  writeFileSync(image, bytes);
+  const refused = scripts(["run", "-", "--image", image], countdown);
+  assert.equal(refused.status, 2);
+  assert.match(refused.err, /is a qcow2 file.*--format raw\n$/);
+  assert.equal(scripts(["run", "-", "--image", image, "--format", "raw"], countdown).status, 0);
+});
+
 test("an end without INT, a script without end, and one that waits are status 1 and one line", () => {
   for (const [source, text, ...more] of [
     ["SELECT ATN 0x08, 0\n", "selection timeout"],
@@ -114,6 +125,9 @@ test("a call that is wrong is status 2 and says what to write", () => {
     [["run", "-", "--at", "0x1001"], "multiple of 4"],
     [["run", "-", "--entry", "nowhere"], "a label of the program"],
     [["run", "-", "--set", "0x2000=zz"], "ADDRESS=HEX"],
+    [["run", "-", "--set", "0x2000"], "ADDRESS=HEX"],
+    [["run", "-", "--external", "x="], "NAME=VALUE"],
+    [["run", "-", "--show", "0x4000"], "ADDRESS,BYTES"],
     [["run", "-", "--show", "0x7000000,4"], "outside of memory"],
     [["run", "-", "--memory", "10"], "--memory takes"],
   ] as const) {

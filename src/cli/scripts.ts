@@ -65,6 +65,7 @@ export function addScriptsCommand(program: Command, interruption: Interruption):
   )
     .option("--image <image>", "a disk on the bus; may be repeated", collect, [])
     .option("--write", "let writes reach the images", false)
+    .addOption(new Option("--format <format>", "insist that images are raw, whatever they look like").choices(["raw"]))
     .option("--memory <bytes>", "memory from address 0 on", "0x100000")
     .option("--at <address>", "where the program is put", "0x1000")
     .option("--entry <place>", "a label, or an offset in the program, to start at", "0")
