@@ -10,9 +10,10 @@ import {
   createLoopback,
   type Loopback,
   type LoopbackMachineOptions,
+  plugBlkLoopback,
 } from "../../testing/index.js";
 import { DeviceStatus, ringFeatures } from "../../transport/index.js";
-import { BlkType, RequestAborted } from "../index.js";
+import { BlkType, RequestAborted, VirtioBlkDriver } from "../index.js";
 
 const unit = unitAddress(0, 0);
 const blockSize = 512;
@@ -101,6 +102,18 @@ const rings: readonly (readonly [string, SubjectOptions])[] = [
   ["packed", { packed: true, startIndex: 65_500 }],
   ["packed, in order", { packed: true, furtherRingFeatures: 1n << BigInt(ringFeatures.IN_ORDER) }],
 ];
+
+test("a driver without interrupts looks for the ends of its requests while it waits to freeze", async () => {
+  const faults = { blockRequest: () => ({ kind: "delay", milliseconds: 5 }) as const };
+  const plugged = plugBlkLoopback({ faults });
+  const driver = await VirtioBlkDriver.open(plugged.openTransport({ prefer: "none" }), { timeout: 0 });
+  assert.equal(driver.link.interruptMode, "none");
+  const read = driver.readSectors(0, new Uint8Array(blockSize));
+  await driver.freeze();
+  await read;
+  await driver.close();
+  await plugged.unplug();
+});
 
 /** How each promise ended: `fulfilled`, or the message of its error. Every promise ends once by itself; a hang shows as one. */
 async function endings(promises: readonly Promise<unknown>[]): Promise<string[]> {
@@ -320,6 +333,20 @@ for (const [name, open] of subjects) {
     await assert.rejects(read, { code: "device-needs-reset" });
     await assert.rejects(freezing, { code: "device-needs-reset" });
     await subject.loop.close();
+  });
+
+  test(`${name}: a device that is pulled out while a freeze waits is noticed, everything fails once`, async () => {
+    const subject = await open({ manner: "never", timeout: 0 });
+    const { driver, fn } = subject.loop;
+    const all = [
+      subject.read(0, new Uint8Array(blockSize)),
+      driver.freeze(),
+      subject.read(0, new Uint8Array(blockSize)),
+    ];
+    const ends = endings(all);
+    fn.writeConfig(0x04, 2, 0);
+    for (const one of await ends) assert.match(one, /^device-gone/);
+    await subject.loop.unplug();
   });
 
   test(`${name}: a device that does not reset for a freeze keeps its memory; freeze and close say so`, async () => {
