@@ -89,12 +89,18 @@ function load(path: string, bytes: Uint8Array, at: number, options: RunScriptsOp
     if (!(error instanceof WordsError)) throw error;
   }
   const program = assembleSource(path, bytes, options);
+  const known = program.symbols.filter(({ kind }) => kind === "external").map(({ name }) => name);
   const externals: Record<string, number> = {};
   for (const text of options.external) {
     const [name, value] = splitAt(text, "=", "--external takes NAME=VALUE, such as buffer=0x4000");
+    if (!known.includes(name)) throw new UsageError(`--external ${text}: ${noExternal(name, known)}`);
     externals[name] = number("--external", value, 0, 0xffff_ffff);
   }
   return { words: placeProgram(program, at, externals), program };
+}
+
+function noExternal(name: string, known: readonly string[]): string {
+  return `the program has no external ${name}${known.length > 0 ? `: it has ${known.join(", ")}` : ""}`;
 }
 
 async function carryOut(

@@ -127,6 +127,7 @@ test("a call that is wrong is status 2 and says what to write", () => {
     [["run", "-", "--set", "0x2000=zz"], "ADDRESS=HEX"],
     [["run", "-", "--set", "0x2000"], "ADDRESS=HEX"],
     [["run", "-", "--external", "x="], "NAME=VALUE"],
+    [["run", "-", "--external", "x=1"], "the program has no external x"],
     [["run", "-", "--show", "0x4000"], "ADDRESS,BYTES"],
     [["run", "-", "--show", "0x7000000,4"], "outside of memory"],
     [["run", "-", "--memory", "10"], "--memory takes"],
