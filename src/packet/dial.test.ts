@@ -1,26 +1,8 @@
 /** Connections that the network asks for, between two networks of ours on a cable that may lose frames. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Packet, type TcpConnection, UserNetwork } from "./index.js";
-
-/** Two networks on a cable. @param loses whether the frame with this number, of either direction, is lost */
-function pair(loses: (count: number, frame: Packet) => boolean = () => false) {
-  const near = new UserNetwork();
-  const far = new UserNetwork({ address: "10.0.2.15", clientAddress: "10.0.2.2", mac: "52:55:0a:00:02:0f" });
-  let count = 0;
-  const cable = (from: UserNetwork, to: UserNetwork) =>
-    from.connect({
-      receive(packet: Packet) {
-        const frame = packet.copy();
-        if (!loses(count++, frame)) setImmediate(() => to.deliver(frame));
-        return true;
-      },
-      resume: () => {},
-    });
-  cable(near, far);
-  cable(far, near);
-  return { near, far };
-}
+import { networkPair } from "../testing/index.js";
+import type { TcpConnection } from "./index.js";
 
 /** What a connection says, up to its end. */
 function whole(connection: TcpConnection): Promise<{ bytes: number[]; wasClean: boolean }> {
@@ -38,7 +20,7 @@ for (const [name, loses] of [
   ["on a cable that loses every ninth frame, and the first three", (count: number) => count < 3 || count % 9 === 0],
 ] as const) {
   test(`dial, ${name}: the other end's address is asked for, and bytes arrive both ways, also those written before`, async () => {
-    const { near, far } = pair(loses);
+    const { near, far } = networkPair(loses);
     const taken = new Promise<{ bytes: number[]; wasClean: boolean }>((resolve) => {
       far.listen(22, (connection) => {
         resolve(whole(connection));
@@ -64,7 +46,7 @@ for (const [name, loses] of [
 
 test("an end that was acknowledged is not sent again while the other end goes on sending", async () => {
   const ends: number[] = [];
-  const { near, far } = pair((_, frame) => {
+  const { near, far } = networkPair((_, frame) => {
     const { view } = frame;
     // IPv4 with TCP: the port it comes from, its flags.
     const isOurs = view.getUint16(12) === 0x0800 && view.getUint16(34) >= 0xc000;
@@ -89,7 +71,7 @@ test("an end that was acknowledged is not sent again while the other end goes on
 });
 
 test("dial: a port where nobody listens closes the connection, which never was open", async () => {
-  const { near } = pair();
+  const { near } = networkPair();
   const connection = near.dial(23);
   let opened = false;
   connection.onOpen = () => {
@@ -101,7 +83,7 @@ test("dial: a port where nobody listens closes the connection, which never was o
 });
 
 test("dial: ports of our own are all different, and the 65th connection ends the oldest", () => {
-  const { near } = pair(() => true);
+  const { near } = networkPair(() => true);
   const connections = Array.from({ length: 65 }, () => near.dial(80));
   assert.equal(new Set(connections.map(({ localPort }) => localPort)).size, 65);
   assert.deepEqual([near.connections, connections[0].isClosed, connections[1].isClosed], [64, true, false]);

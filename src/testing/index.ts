@@ -19,6 +19,7 @@ export * from "./loopback.js";
 export * from "./loopback-machine.js";
 export * from "./loopback-rings.js";
 export * from "./net-loopback.js";
+export * from "./network-pair.js";
 export * from "./poisoning-dma.js";
 export * from "./power-loss-store.js";
 export * from "./restless-memory.js";

@@ -1,0 +1,102 @@
+/** Ports that lead from this machine into a network of ours and out of it, with real sockets. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { test } from "node:test";
+import type { TcpConnection } from "../packet/index.js";
+import { networkPair } from "../testing/index.js";
+import { leadIn, leadOut } from "./boot-forward.js";
+
+const loopback = "127.0.0.1";
+const inside = { address: loopback, port: 0, guestAddress: undefined, guestPort: 80 };
+const large = Uint8Array.from({ length: 1_500_000 }, (_, index) => (index * 13) ^ (index >>> 9));
+
+/** Sends all of `bytes` and ends. */
+function sendAll(connection: TcpConnection, bytes: Uint8Array): void {
+  let sent = 0;
+  const push = () => {
+    sent += connection.write(bytes.subarray(sent));
+    if (sent === bytes.length) connection.end();
+  };
+  connection.onDrain = push;
+  push();
+}
+
+/** What comes out of a socket that is read in sips. */
+async function sipped(socket: Socket): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of socket) {
+    pieces.push(piece as Buffer);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  return Buffer.concat(pieces);
+}
+
+test("hostfwd: more than all buffers hold passes both ways at once, as fast as the slower end takes it", async () => {
+  const { near, far } = networkPair();
+  const { port, end } = await leadIn(near, inside);
+  const came: Buffer[] = [];
+  const guest = new Promise<boolean>((resolve) => {
+    far.listen(80, (connection) => {
+      connection.onData = (bytes) => {
+        came.push(Buffer.from(bytes));
+        if (came.length % 50 !== 0) return;
+        connection.pause();
+        setTimeout(() => connection.resume(), 5);
+      };
+      connection.onClose = resolve;
+      sendAll(connection, large);
+    });
+  });
+  const socket = connect({ host: loopback, port, allowHalfOpen: true });
+  socket.end(large);
+  assert.equal(Buffer.compare(await sipped(socket), large), 0);
+  assert.equal(await guest, true, "both ends had sent everything");
+  assert.equal(Buffer.compare(Buffer.concat(came), large), 0);
+  await end();
+  // The last acknowledgement is still on the cable.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual([near.connections, far.connections], [0, 0]);
+});
+
+test("hostfwd: where nobody listens in the guest the connection is reset; one that is cut off here is cut off there", async () => {
+  const { near, far } = networkPair();
+  const { port, end } = await leadIn(near, inside);
+  const refused = connect(port, loopback);
+  const [error] = (await once(refused, "error")) as [NodeJS.ErrnoException];
+  assert.equal(error.code, "ECONNRESET");
+  const over = new Promise<boolean>((resolve) => {
+    far.listen(80, (connection) => {
+      connection.onClose = resolve;
+      connection.write(Uint8Array.of(1));
+    });
+  });
+  const cut = connect(port, loopback);
+  await once(cut, "data");
+  cut.resetAndDestroy();
+  assert.equal(await over, false);
+  await end();
+  assert.equal(near.connections, 0);
+});
+
+test("guestfwd: the guest's connections to 10.0.2.2 reach a port of this machine, and end when nobody is there", async () => {
+  const { near, far } = networkPair();
+  const server = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket)).listen(0, loopback);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  leadOut(near, { ...inside, port });
+  const call = () => {
+    const connection = far.dial(80);
+    const came: Buffer[] = [];
+    connection.onData = (bytes) => came.push(Buffer.from(bytes));
+    return new Promise<{ wasClean: boolean; came: Buffer }>((resolve) => {
+      connection.onClose = (wasClean) => resolve({ wasClean, came: Buffer.concat(came) });
+      sendAll(connection, large);
+    });
+  };
+  const echoed = await call();
+  assert.deepEqual([echoed.wasClean, Buffer.compare(echoed.came, large)], [true, 0]);
+  server.close();
+  await once(server, "close");
+  assert.equal((await call()).wasClean, false);
+});
