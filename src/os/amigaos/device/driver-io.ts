@@ -5,7 +5,7 @@
 import { DeviceError } from "../../../errors/index.js";
 import type { Observer } from "../../../observe/index.js";
 import { discoverUnits, sendCommand, unitAddress } from "../../../scsi/index.js";
-import type { DriverTransport, InterruptMode } from "../../../transport/index.js";
+import type { DriverLink, DriverTransport, InterruptMode } from "../../../transport/index.js";
 import {
   type ScsiEventReport,
   ScsiQueue,
@@ -53,6 +53,8 @@ export class DriverIo implements ControllerIo {
   readonly #blocked: PipelineSlot[] = [];
   readonly #inFlight = new Set<PipelineSlot>();
   #driver: VirtioScsiDriver;
+  /** The driver's, which it does not show any more once it has failed. */
+  #link: DriverLink;
   #sweep: ReturnType<typeof setInterval> | undefined;
   #recovery: Promise<void> | undefined;
   #resets = 0;
@@ -64,6 +66,7 @@ export class DriverIo implements ControllerIo {
     this.#options = options;
     this.counters = counters;
     this.#driver = driver;
+    this.#link = driver.link;
     this.#poller = new Poller(
       options.idle,
       () => this.#driver.inFlight > 0 || this.#asking > 0,
@@ -83,15 +86,15 @@ export class DriverIo implements ControllerIo {
   }
 
   get kind(): ControllerIo["kind"] {
-    return this.#driver.link.transport.isLegacy ? "pci-legacy" : "pci-modern";
+    return this.#link.transport.isLegacy ? "pci-legacy" : "pci-modern";
   }
 
   get interruptMode(): InterruptMode {
-    return this.#driver.link.interruptMode;
+    return this.#link.interruptMode;
   }
 
   get features(): bigint {
-    return this.#driver.link.features;
+    return this.#link.features;
   }
 
   get limits(): { segments: number; bytes: number } {
@@ -203,6 +206,7 @@ export class DriverIo implements ControllerIo {
 
   #adopt(driver: VirtioScsiDriver): void {
     this.#driver = driver;
+    this.#link = driver.link;
     driver.onEvent((event) => this.#options.onEvent(event));
     driver.onFailure((error) => this.#recover(error));
     if (this.#options.timeout > 0) {
