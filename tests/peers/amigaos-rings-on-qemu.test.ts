@@ -17,7 +17,7 @@ import {
 } from "../../src/machine/index.js";
 import type { TraceEvent } from "../../src/observe/index.js";
 import { type AmigaSystem, Command, openAmigaos } from "../../src/os/index.js";
-import { type QemuAdapter, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
+import { type QemuAdapter, type QemuDisk, type QemuMachine, startQemuMachine } from "../../src/platform/qemu/index.js";
 import { AmigaProgram, amigaPattern, inTime } from "../../src/testing/index.js";
 import { profilePastB32 } from "./amigaos-profiles.js";
 import { skipWithout } from "./idle-processor.js";
@@ -127,25 +127,28 @@ async function onQemu(
   {
     profile,
     properties = {},
+    disks = [
+      { image, target: 0, lun: 0 },
+      { image, target: 1, lun: 1 },
+    ],
+    interrupts,
     written = () => {},
     emit,
   }: {
     profile: "strict" | "extended";
     properties?: QemuAdapter["properties"];
+    disks?: readonly QemuDisk[];
+    interrupts?: "none";
     /** Called after the driver wrote to a register. */
     written?: (ring: RequestRing) => void;
     emit?: (event: TraceEvent) => void;
   },
   work: (place: Place) => Promise<void>,
 ): Promise<void> {
-  const disks = [
-    { image, target: 0, lun: 0 },
-    { image, target: 1, lun: 1 },
-  ];
   const machine = await startQemuMachine({ board, adapters: [{ kind: "virtio-scsi", disks, properties }] });
   try {
     const ring = new RequestRing(machine);
-    const { memory, dma, interrupts, portSpace } = machine;
+    const { memory, dma, portSpace } = machine;
     const watched = (window: RegisterWindow) =>
       windowOf(
         (offset, width) => readRegister(window, offset, width),
@@ -155,7 +158,7 @@ async function onQemu(
         },
       );
     const between = {
-      ...{ board, memory, dma, interrupts },
+      ...{ board, memory, dma, interrupts: machine.interrupts },
       memorySpace: watched(machine.memorySpace),
       portSpace: portSpace === undefined ? undefined : watched(portSpace),
       idle: (milliseconds: number) => machine.idle(milliseconds),
@@ -167,6 +170,7 @@ async function onQemu(
         profile: profilePastB32(board, profile),
         observer: emit === undefined ? ring : { emit },
         timeout: 1000,
+        interrupts,
       };
       const system = await openAmigaos(between, adapters, options);
       await work({ system, ring, machine });
@@ -230,6 +234,48 @@ for (const board of [amigaone, pegasos2]) {
       assert.deepEqual(last().shape, ["read 51", "read 8192", "write 108"]);
       await one.close();
     }),
+  );
+
+  test(
+    `check 8 on QEMU's ${board.name}: a CD is a unit, qualifier 3 is none, version 1.5 has 8 at most`,
+    skip,
+    async () => {
+      const disks: QemuDisk[] = Array.from({ length: 10 }, (_, index) => ({
+        image,
+        target: index >> 1,
+        lun: index & 1,
+      }));
+      disks[1] = { ...disks[1], kind: "cd" };
+      // Where a target has other units QEMU answers for one that is not there, with qualifier 3.
+      const found = disks.map(({ target = 0, lun = 0 }, index) => [target, lun, index === 1 ? 5 : 0]);
+      for (const [profile, count] of [
+        ["strict", 8],
+        ["extended", 10],
+      ] as const) {
+        await onQemu(board, { profile, disks }, async ({ system }) => {
+          const units = system.device.units.map((unit) => [unit?.target, unit?.lun, unit?.peripheralType]);
+          assert.deepEqual(units, found.slice(0, count));
+        });
+      }
+    },
+  );
+
+  test(
+    `check 28 on QEMU's ${board.name}: without interrupts version 1.5 serves its synchronous path alone (Q4)`,
+    skip,
+    async () => {
+      const isHanging = new Error("still in flight");
+      const work = onQemu(board, { profile: "strict", interrupts: "none" }, async ({ system }) => {
+        const program = await AmigaProgram.open(system, 0);
+        const geometry = { command: Command.TD_GETGEOMETRY, length: 32, data: program.buffer(32) };
+        assert.equal((await inTime(program.do(geometry), 2000)).error, 0);
+        const hanging = program.send(read(program.buffer(512)));
+        await assert.rejects(inTime(program.wait(hanging), 200));
+        // What hangs does not let itself be closed.
+        throw isHanging;
+      });
+      await assert.rejects(work, isHanging);
+    },
   );
 
   if (board === pegasos2) {
