@@ -1,24 +1,12 @@
-/** Where Linux's SCRIPTS and the array that Linux ships for them are: `.peers`, or a scratch folder that is filled once. */
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+/** Where Linux's SCRIPTS and the array that Linux ships for them are: two files that `.ci/fetch-53c700` unpacks. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { peersFolder } from "./peers-folder.js";
 
 /** Source and shipped array, or why they cannot be had. */
 export interface LinuxScripts {
   readonly source: string;
   readonly shipped: string;
-}
-
-function projectFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, ".ci"))) {
-    const above = dirname(folder);
-    if (above === folder) return process.cwd();
-    folder = above;
-  }
-  return folder;
 }
 
 function readBoth(folder: string): LinuxScripts | undefined {
@@ -29,20 +17,7 @@ function readBoth(folder: string): LinuxScripts | undefined {
 
 /** The two files, or the reason why there are none. */
 export function linuxScripts(): LinuxScripts | string {
-  const root = projectFolder();
-  const kept = readBoth(join(root, ".peers", "53c700"));
-  if (kept !== undefined) return kept;
-  const scratch = mkdtempSync(join(tmpdir(), "ringside-53c700-"));
-  try {
-    const script = join(root, ".ci", "fetch-53c700");
-    if (!existsSync(script)) return "this copy of the project has no .ci/fetch-53c700";
-    execFileSync(script, [scratch], { stdio: "pipe", timeout: 180_000 });
-    return readBoth(scratch) ?? "Debian's linux-source package has no 53c700.scr";
-  } catch {
-    return "Debian's linux-source package cannot be had here: .ci/fetch-53c700 .peers/53c700 tells why";
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  return readBoth(join(peersFolder, "53c700")) ?? "no 53c700.scr in .peers: run .ci/install-peers";
 }
 
 /** What the shipped header says, in numbers. */

@@ -4,18 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { loadV86, readFirmware, v86File } from "../../src/cli/boot-package.js";
 import { makeV86Pc, type V86Pc, type V86PcOptions } from "../../src/platform/v86/index.js";
 import { type ArchiveEntry, entryMode, makeArchive } from "./linux/cpio.js";
 import { moduleOrder } from "./linux/guest.js";
+import { peersFolder } from "./peers-folder.js";
 
-// dist/tests/peers/v86-guest.js
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 /** Kernel, modules and busybox. */
-export const kernelFolder = join(process.env["RINGSIDE_PEERS"] ?? join(root, ".peers"), "linux-i386");
+export const kernelFolder = join(peersFolder, "linux-i386");
 
 /** Why there is no PC in v86, if so. */
 export function whyNoV86(): string | undefined {

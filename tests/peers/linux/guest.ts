@@ -6,17 +6,13 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, join } from "node:path";
+import { peersFolder } from "../peers-folder.js";
 import { type ArchiveEntry, entryMode, makeArchive } from "./cpio.js";
-
-// dist/tests/peers/linux/guest.js
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
-const peers = process.env["RINGSIDE_PEERS"] ?? join(root, ".peers");
 
 /** QEMU 10 for PCs, beside an older one on PATH; undefined when it was not unpacked. */
 export function newerQemu(): string | undefined {
-  const path = join(peers, "qemu10", "bin", "qemu-system-x86_64");
+  const path = join(peersFolder, "qemu10", "bin", "qemu-system-x86_64");
   return existsSync(path) ? path : undefined;
 }
 
@@ -47,26 +43,26 @@ const pc = {
 
 /** The guests that there are: a PC with PCI, and the `virt` machines with virtio over MMIO. */
 const architectures = {
-  amd64: { ...pc, folder: join(peers, "linux") },
+  amd64: { ...pc, folder: join(peersFolder, "linux") },
   /** The kernel for all machines, which has more file systems. */
-  "amd64-generic": { ...pc, folder: join(peers, "linux-generic") },
+  "amd64-generic": { ...pc, folder: join(peersFolder, "linux-generic") },
   arm64: {
-    folder: join(peers, "linux-arm64"),
+    folder: join(peersFolder, "linux-arm64"),
     qemu: "qemu-system-aarch64",
     machine: "virt",
     arguments: ["-cpu", "cortex-a57", ...overMmio],
     console: "ttyAMA0",
     transport: "virtio_mmio",
-    busybox: join(peers, "linux-arm64", "busybox"),
+    busybox: join(peersFolder, "linux-arm64", "busybox"),
   },
   riscv64: {
-    folder: join(peers, "linux-riscv64"),
+    folder: join(peersFolder, "linux-riscv64"),
     qemu: "qemu-system-riscv64",
     machine: "virt",
     arguments: overMmio,
     console: "ttyS0",
     transport: "virtio_mmio",
-    busybox: join(peers, "linux-riscv64", "busybox"),
+    busybox: join(peersFolder, "linux-riscv64", "busybox"),
   },
 } as const satisfies Record<string, Architecture>;
 
