@@ -228,10 +228,10 @@ describe("a back end that dies and comes back", { skip: noLinux }, () => {
   });
 
   /**
-   * Writes while the back end is killed again and again.
+   * Writes while the back end is killed again and again; `timeout` is how long a write may take, in milliseconds.
    * @returns how many writes were in flight at a death. @throws when a write is lost, fails or ends twice.
    */
-  async function dieOften(deaths: number, withoutProtocolFeatures: bigint): Promise<number> {
+  async function dieOften(deaths: number, withoutProtocolFeatures: bigint, timeout: number): Promise<number> {
     const socket = newSocket();
     const image = join(folder, `again-${sockets}.img`);
     const sectors = 4096;
@@ -241,7 +241,7 @@ describe("a back end that dies and comes back", { skip: noLinux }, () => {
     const place = { connect: socket };
     const frontEnd = await openVhostUser({ place, deviceId: virtioBlkId, onLost: () => {}, withoutProtocolFeatures });
     try {
-      const driver = await VirtioBlkDriver.open(frontEnd.transport, { timeout: 2000, grace: 10 });
+      const driver = await VirtioBlkDriver.open(frontEnd.transport, { timeout, grace: 10 });
       const random = seededRandom(3);
       let inFlight = 0;
       for (let death = 0; death < deaths; death++) {
@@ -276,11 +276,11 @@ describe("a back end that dies and comes back", { skip: noLinux }, () => {
   }
 
   test("with a record of what is in flight nothing is lost and everything ends once, over 10 deaths", async () => {
-    assert.ok((await dieOften(10, 0n)) >= 30);
+    assert.ok((await dieOften(10, 0n, 30_000)) >= 30);
   });
 
   test("without the record the same goes wrong", async () => {
-    await assert.rejects(dieOften(10, featureSet(f.INFLIGHT_SHMFD)));
+    await assert.rejects(dieOften(10, featureSet(f.INFLIGHT_SHMFD), 1000));
   });
 });
 

@@ -28,7 +28,7 @@ function newSeed(context: TestContext): number {
 
 for (const kind of ["blk", "scsi"] as const) {
   test(`after a power cut ext4 replays its journal and has all that was synced: ${kind}`, options, async (context) => {
-    const cuts = await cutPower(folder, kind, 8, newSeed(context));
+    const cuts = await cutPower(folder, kind, 5, newSeed(context));
     for (const cut of cuts.slice(0, -1)) assert.deepEqual(lookAt(cut), [], cut.name);
     const last = cuts.at(-1) as Cut;
     assert.ok(last.promises.size >= 10, `only ${last.promises.size} files were synced`);
