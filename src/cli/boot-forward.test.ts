@@ -11,8 +11,8 @@ const loopback = "127.0.0.1";
 const inside = { address: loopback, port: 0, guestAddress: undefined, guestPort: 80 };
 const large = Uint8Array.from({ length: 1_500_000 }, (_, index) => (index * 13) ^ (index >>> 9));
 
-/** Sends all of `bytes` and ends. */
-function sendAll(connection: TcpConnection, bytes: Uint8Array): void {
+/** Sends all of `bytes` and ends. Returns how many were taken. */
+function sendAll(connection: TcpConnection, bytes: Uint8Array): () => number {
   let sent = 0;
   const push = () => {
     sent += connection.write(bytes.subarray(sent));
@@ -20,15 +20,13 @@ function sendAll(connection: TcpConnection, bytes: Uint8Array): void {
   };
   connection.onDrain = push;
   push();
+  return () => sent;
 }
 
-/** What comes out of a socket that is read in sips. */
-async function sipped(socket: Socket): Promise<Buffer> {
+/** What comes out of a socket up to its end; nothing is read before. */
+async function whole(socket: Socket): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  for await (const piece of socket) {
-    pieces.push(piece as Buffer);
-    await new Promise((resolve) => setTimeout(resolve));
-  }
+  for await (const piece of socket.iterator({ destroyOnReturn: false })) pieces.push(piece as Buffer);
   return Buffer.concat(pieces);
 }
 
@@ -50,13 +48,32 @@ test("hostfwd: more than all buffers hold passes both ways at once, as fast as t
   });
   const socket = connect({ host: loopback, port, allowHalfOpen: true });
   socket.end(large);
-  assert.equal(Buffer.compare(await sipped(socket), large), 0);
+  assert.equal(Buffer.compare(await whole(socket), large), 0);
   assert.equal(await guest, true, "both ends had sent everything");
   assert.equal(Buffer.compare(Buffer.concat(came), large), 0);
   await end();
   // The last acknowledgement is still on the cable.
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual([near.connections, far.connections], [0, 0]);
+});
+
+test("hostfwd: who does not read holds the guest up instead of filling memory, and gets everything in the end", async () => {
+  const { near, far } = networkPair();
+  const { port, end } = await leadIn(near, inside);
+  const much = Buffer.concat(new Array<Uint8Array>(8).fill(large));
+  let sent = () => 0;
+  far.listen(80, (connection) => {
+    sent = sendAll(connection, much);
+  });
+  const socket = connect({ host: loopback, port, allowHalfOpen: true });
+  for (let before = -1; sent() === 0 || before !== sent(); ) {
+    before = sent();
+    await new Promise((resolve) => setTimeout(resolve, 400));
+  }
+  assert.ok(sent() < much.length / 2, `${sent()} bytes went somewhere`);
+  assert.equal(Buffer.compare(await whole(socket), much), 0);
+  socket.end();
+  await end();
 });
 
 test("hostfwd: where nobody listens in the guest the connection is reset; one that is cut off here is cut off there", async () => {

@@ -157,6 +157,46 @@ test("DHCP: discover is offered, request acknowledged, another address refused, 
   assert.equal(answerDhcp(message(53, 1, 1).subarray(0, 242), lease), undefined);
 });
 
+test("dial: who has the address is asked; only an answer to our SYN opens, a reset of it closes", () => {
+  const { network, frames, ask } = plugged();
+  const { Syn, Ack, Rst } = { Syn: 2, Rst: 4, Ack: 16 };
+  const connection = network.dial(22);
+  const seen: string[] = [];
+  connection.onOpen = () => seen.push("open");
+  connection.onClose = () => seen.push("closed");
+  const [request, syn] = frames.map((frame) => new Packet(frame));
+  assert.deepEqual(
+    [request.view.getUint16(12), request.view.getUint16(20), request.view.getUint32(38)],
+    [EtherType.Arp, 1, ourAddress],
+  );
+  const tcp = ipv4Payload;
+  assert.deepEqual([syn.bytes.subarray(0, 6), syn.bytes[tcp + 13]], [broadcastMac, Syn]);
+  const sequence = syn.view.getUint32(tcp + 4);
+  /** The answers to a segment of ours. */
+  const answer = (flags: number, acknowledged: number) => {
+    const segment = new DataView(new ArrayBuffer(20));
+    segment.setUint16(0, 22);
+    segment.setUint16(2, connection.localPort);
+    segment.setUint32(4, 1000);
+    segment.setUint32(8, acknowledged);
+    segment.setUint16(12, 0x5000 | flags);
+    segment.setUint16(14, 5000);
+    return ask(IpProtocol.Tcp, new Uint8Array(segment.buffer), 16);
+  };
+  answer(Syn | Ack, sequence + 2);
+  answer(Rst | Ack, sequence + 2);
+  answer(Rst, sequence + 1);
+  answer(Ack, sequence + 1);
+  assert.deepEqual(seen, []);
+  const [acknowledgement] = answer(Syn | Ack, sequence + 1);
+  assert.deepEqual(seen, ["open"]);
+  const { view, bytes } = acknowledgement;
+  assert.deepEqual([bytes.subarray(0, 6), bytes[tcp + 13]], [us, Ack], "and by now its Ethernet address is known");
+  assert.deepEqual([view.getUint32(tcp + 4), view.getUint32(tcp + 8)], [sequence + 1, 1001]);
+  connection.abort();
+  assert.deepEqual(seen, ["open", "closed"]);
+});
+
 test("a cable carries packets with the work that is left on them, and a tap sees both directions", () => {
   const seen: string[] = [];
   const [left, right] = createLink((packet, from) => seen.push(`${from}:${packet.length}`));

@@ -60,7 +60,8 @@ test("console: size, ports with their ends and what waits on them go over; ports
   first.port(3).send(Uint8Array.of(4));
   first.port(2).setGuestOpen(true);
   first.removePort(1);
-  const full = { ...state, core: { ...state.core, type: structuredClone(first.saveState()) } };
+  const messages = [{ bytes: Uint8Array.of(1, 0, 0, 0, 1, 0, 1, 0) }];
+  const full = withType(state, { ...structuredClone(first.saveState()), messages });
   const second = new VirtioConsoleDevice({ ports: [{}, { name: "a" }, { name: "b" }], maxPorts: 6 });
   const told: boolean[] = [];
   const { [0]: port0, [2]: port2 } = second.ports;
