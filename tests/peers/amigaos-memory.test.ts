@@ -21,6 +21,8 @@ const seconds = Number(process.env["RINGSIDE_AMIGA_SOAK_SECONDS"] ?? 1.5);
 const fileSize = 88 << 10;
 const mostDrift = 2 << 20;
 const mostPerCycle = 500;
+/** Of each quarter. */
+const leastCycles = 150;
 const content = amigaPattern(1 << 20, 3);
 let folder = "";
 before(() => {
@@ -84,9 +86,16 @@ async function soak(system: AmigaSystem, dmaBytes: () => number): Promise<void> 
   let count = 0;
   const workFor = async (milliseconds: number) => {
     const end = performance.now() + milliseconds;
-    while (performance.now() < end) await cycle(system, count++);
+    // On a machine that is busy a few cycles would have to answer for what a compiler keeps meanwhile.
+    const least = count + leastCycles;
+    while (performance.now() < end || count < least) await cycle(system, count++);
   };
-  // First the compiler has its say.
+  // Version 1.5's first transfer would end with the unit attention of power-on.
+  const first = await AmigaProgram.open(system, 0);
+  const geometry = { command: Command.TD_GETGEOMETRY, length: 32, data: first.buffer(32) };
+  assert.equal((await first.do(geometry)).error, 0);
+  await first.close();
+  // And the compiler has its say.
   await workFor(400);
   const before = { held: await heldBytes(), dma: dmaBytes(), exec: system.memory.allocations };
   const rates: number[] = [];
@@ -105,9 +114,14 @@ async function soak(system: AmigaSystem, dmaBytes: () => number): Promise<void> 
   assert.ok(Math.min(...rates) <= mostPerCycle, `${rates.map(Math.round)} bytes a cycle, ${count} cycles`);
 }
 
-for (const [name, board] of Object.entries({ amigaone, pegasos2 })) {
-  test(`stress 4 of 9.5 on ${name}, ours: copying and deleting costs no memory`, { timeout: limit() }, async () => {
-    const bay = plugAmigaBay({ board: name as "amigaone" | "pegasos2", poison: false });
+const everywhere = Object.entries({ amigaone, pegasos2 }).flatMap(([name, board]) =>
+  (["strict", "extended"] as const).map((profile) => ({ name, board, profile })),
+);
+for (const { name, board, profile } of everywhere) {
+  test(`stress 4 of 9.5 on ${name}, ours, ${profile}: copying and deleting costs no memory`, {
+    timeout: limit(),
+  }, async () => {
+    const bay = plugAmigaBay({ board: name as "amigaone" | "pegasos2", poison: false, profile });
     const dmaBytes = watchDma(bay.machine.dma);
     const system = await bay.start();
     await soak(system, dmaBytes);
@@ -117,7 +131,7 @@ for (const [name, board] of Object.entries({ amigaone, pegasos2 })) {
   });
 
   const skip = missing(board);
-  test(`stress 4 of 9.5 on ${name}, QEMU's: copying and deleting costs no memory`, {
+  test(`stress 4 of 9.5 on ${name}, QEMU's, ${profile}: copying and deleting costs no memory`, {
     skip,
     timeout: limit(),
   }, async () => {
@@ -126,7 +140,7 @@ for (const [name, board] of Object.entries({ amigaone, pegasos2 })) {
     try {
       const dmaBytes = watchDma(machine.dma);
       const adapters = findVirtioAdapters(machine).filter((adapter) => adapter.on === "pci");
-      const system = await settle(machine, openAmigaos(machine, adapters, { timeout: 5000 }));
+      const system = await settle(machine, openAmigaos(machine, adapters, { timeout: 5000, profile }));
       await settle(machine, soak(system, dmaBytes));
       await settle(machine, system.close());
       assert.equal(dmaBytes(), 0);

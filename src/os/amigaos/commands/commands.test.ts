@@ -172,20 +172,22 @@ test("TD_GETNUMTRACKS: cylinders of a valid RDB wherever it is in the first 16 b
   }
 });
 
-test("a CD is ejected and loaded again; CMD_UPDATE of what has no cache is done", async () => {
-  const drive = new CdDrive(MemoryStore.of(patternBytes(1 << 20), { isReadOnly: true }));
-  await withRig({ units: [unitAt(0, 0, drive)] }, async ({ program }) => {
-    const one = await program();
-    assert.equal((await one.do({ command: c.CMD_UPDATE })).error, 0);
-    assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, 0);
-    assert.equal((await one.do({ command: c.TD_EJECT, length: 1 })).error, 0);
-    assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, IoError.BadDriveType);
-    assert.equal((await one.do({ command: c.TD_EJECT, length: 0 })).error, 0);
-    const again = await one.read(c.CMD_READ, 2048, 4096);
-    assert.equal(again.error, 0);
-    assert.ok(Buffer.compare(again.bytes, patternBytes(1 << 20).subarray(2048, 6144)) === 0);
+for (const machine of machines) {
+  test(`a CD is ejected and loaded again on ${machine}; CMD_UPDATE of what has no cache is done`, async () => {
+    const drive = new CdDrive(MemoryStore.of(patternBytes(1 << 20), { isReadOnly: true }));
+    await withRig({ machine, units: [unitAt(0, 0, drive)] }, async ({ program }) => {
+      const one = await program();
+      assert.equal((await one.do({ command: c.CMD_UPDATE })).error, 0);
+      assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, 0);
+      assert.equal((await one.do({ command: c.TD_EJECT, length: 1 })).error, 0);
+      assert.equal((await one.read(c.CMD_READ, 2048, 4096)).error, IoError.BadDriveType);
+      assert.equal((await one.do({ command: c.TD_EJECT, length: 0 })).error, 0);
+      const again = await one.read(c.CMD_READ, 2048, 4096);
+      assert.equal(again.error, 0);
+      assert.ok(Buffer.compare(again.bytes, patternBytes(1 << 20).subarray(2048, 6144)) === 0);
+    });
   });
-});
+}
 
 test("requests that a program reuses at once, and memory that it takes away while a command runs", () =>
   withRig({}, async ({ program, system }) => {

@@ -204,29 +204,31 @@ function disguised(unit: LogicalUnit, firstByte: number): LogicalUnit {
   });
 }
 
-test("check 8: units are numbered as they are found, CDs too; qualifier 3 is left out; there are 8 at most", async () => {
-  const places = async (units: AmigaLoopOptions["units"]) => {
-    const loop = await openAmigaLoop({ profile: "strict", ...(units === undefined ? {} : { units }) });
-    const found = loop.driver.units.map((unit) => [unit?.target, unit?.lun, unit?.peripheralType]);
+for (const board of ["amigaone", "pegasos2"] as const) {
+  test(`check 8 on ${board}: units are numbered as they are found, CDs too; not qualifier 3; 8 at most`, async () => {
+    const places = async (units: AmigaLoopOptions["units"]) => {
+      const loop = await openAmigaLoop({ board, profile: "strict", ...(units === undefined ? {} : { units }) });
+      const found = loop.driver.units.map((unit) => [unit?.target, unit?.lun, unit?.peripheralType]);
+      await loop.close();
+      return found;
+    };
+    assert.deepEqual(await places(undefined), [
+      [0, 0, 0],
+      [1, 1, 0],
+    ]);
+    const cd = { target: 2, lun: 0, unit: new CdDrive(new MemoryStore(2048 * 64), {}) };
+    const absent = { target: 3, lun: 1, unit: disguised(new Disk(patternStore(1 << 16), {}), 0x60) };
+    assert.deepEqual(await places([cd, absent, patternDisk(4, 0)]), [
+      [2, 0, 5],
+      [4, 0, 0],
+    ]);
+    const many = Array.from({ length: 10 }, (_, index) => patternDisk(index >> 1, index & 1, patternStore(1 << 16)));
+    assert.equal((await places(many)).length, 8);
+    // What version 1.5 does not look at, the extended profile finds.
+    const far = [patternDisk(40, 9), ...many];
+    const loop = await openAmigaLoop({ board, units: far });
+    assert.equal(loop.driver.units.length, 11);
+    assert.deepEqual([loop.driver.units[10]?.target, loop.driver.units[10]?.lun], [40, 9]);
     await loop.close();
-    return found;
-  };
-  assert.deepEqual(await places(undefined), [
-    [0, 0, 0],
-    [1, 1, 0],
-  ]);
-  const cd = { target: 2, lun: 0, unit: new CdDrive(new MemoryStore(2048 * 64), {}) };
-  const absent = { target: 3, lun: 1, unit: disguised(new Disk(patternStore(1 << 16), {}), 0x60) };
-  assert.deepEqual(await places([cd, absent, patternDisk(4, 0)]), [
-    [2, 0, 5],
-    [4, 0, 0],
-  ]);
-  const many = Array.from({ length: 10 }, (_, index) => patternDisk(index >> 1, index & 1, patternStore(1 << 16)));
-  assert.equal((await places(many)).length, 8);
-  // What version 1.5 does not look at, the extended profile finds.
-  const far = [patternDisk(40, 9), ...many];
-  const loop = await openAmigaLoop({ units: far });
-  assert.equal(loop.driver.units.length, 11);
-  assert.deepEqual([loop.driver.units[10]?.target, loop.driver.units[10]?.lun], [40, 9]);
-  await loop.close();
-});
+  });
+}
