@@ -1,15 +1,23 @@
 /** Drivers of single queues against devices that say anything, and devices that fail: nobody hangs, nothing is lost twice. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ProtocolError } from "../../errors/index.js";
+import { DeviceError, ProtocolError, UnsupportedError } from "../../errors/index.js";
+import type { Machine } from "../../machine/index.js";
 import { anyBytes, loopDevice, type SeededRandom, seededRandom } from "../../testing/index.js";
-import type { DeviceHost, DeviceType, DriverTransport } from "../../transport/index.js";
+import {
+  type DeviceHost,
+  DeviceStatus,
+  type DeviceType,
+  type DriverTransport,
+  featureSet,
+} from "../../transport/index.js";
 import { VirtioBalloonDriver } from "../balloon/index.js";
 import { consoleControl, VirtioConsoleDriver } from "../console/index.js";
 import { serveQueue } from "../device-base/index.js";
 import { VirtioEntropyDriver } from "../entropy/index.js";
+import { netFeatures, VirtioNetDriver } from "../net/index.js";
 import { rpmsgHeader, VirtioRpmsgDriver } from "../rpmsg/index.js";
-import type { DeviceDriver } from "./index.js";
+import type { DriverLife } from "./index.js";
 
 /** A device that answers every chain with bytes of its own, and changes its configuration as it likes. */
 class ChattyDevice implements DeviceType {
@@ -94,9 +102,9 @@ const subjects: readonly {
   readonly deviceId: number;
   readonly features: bigint;
   readonly speak: (random: SeededRandom, room: number) => Uint8Array;
-  readonly open: (transport: DriverTransport) => Promise<DeviceDriver>;
+  readonly open: (transport: DriverTransport) => Promise<DriverLife>;
   /** Something that a user does; it may fail. */
-  readonly use: (driver: DeviceDriver) => Promise<unknown>;
+  readonly use: (driver: DriverLife) => Promise<unknown>;
 }[] = [
   {
     ...{ name: "entropy", deviceId: 4, features: 0n, speak: anyBytes },
@@ -122,7 +130,22 @@ const subjects: readonly {
     open: (transport) => VirtioRpmsgDriver.open(transport, {}),
     use: (driver) => (driver as VirtioRpmsgDriver).bus.send(1024, 2000, new Uint8Array(40)),
   },
+  {
+    ...{ name: "net", deviceId: 1, features: featureSet(netFeatures.MAC, netFeatures.MRG_RXBUF), speak: anyBytes },
+    open: (transport) => VirtioNetDriver.open(transport, { timeout }),
+    use: (driver) => (driver as VirtioNetDriver).send(new Uint8Array(60)),
+  },
 ];
+
+/** The device goes on while its driver brings home what it has to. */
+async function freezeAndTalk(driver: DriverLife, device: ChattyDevice, machine: Machine): Promise<void> {
+  const freezing = driver.freeze();
+  for (let turn = 0; driver.state === "up" && turn < 200; turn++) {
+    device.chat();
+    await machine.idle(0);
+  }
+  await freezing;
+}
 
 for (const { name, deviceId, features, speak, open, use } of subjects) {
   test(`${name}: a device that says anything at any time; everything ends, all memory comes back`, async () => {
@@ -135,13 +158,8 @@ for (const { name, deviceId, features, speak, open, use } of subjects) {
         device.chat();
         await machine.idle(0);
         if (round === 100 && driver.state === "up") {
-          const frozen = driver.freeze().then(() => driver.restore());
-          const isFrozen = () => driver.state === "frozen";
-          for (let turn = 0; !isFrozen() && turn < 200; turn++) {
-            device.chat();
-            await machine.idle(0);
-          }
-          await frozen;
+          await freezeAndTalk(driver, device, machine);
+          await driver.restore();
         }
       }
       assert.equal(driver.failure, undefined);
@@ -181,5 +199,49 @@ for (const { name, deviceId, features, speak, open, use } of subjects) {
     await using;
     assert.throws(() => dma?.assertNothingAllocated(), "rings and buffers stay the device's");
     await machine.close();
+  });
+
+  test(`${name}: frozen twice, restored while up, and while it is closed: refused, and nothing changes`, async () => {
+    const device = new ChattyDevice(deviceId, features, seededRandom(9), () => new Uint8Array(0));
+    const { driver, machine, close } = await loopDevice(device, open);
+    await assert.rejects(driver.restore(), /the driver is up/);
+    await freezeAndTalk(driver, device, machine);
+    await assert.rejects(driver.freeze(), /the driver is frozen/);
+    await driver.restore();
+    assert.equal(driver.state, "up");
+    await driver.close();
+    await assert.rejects(driver.restore(), /the driver is closed/);
+    await close();
+  });
+
+  test(`${name}: a device that offers less than before is not restored: the driver is closed and says so, once`, async () => {
+    const device = new ChattyDevice(deviceId, features, seededRandom(9), () => new Uint8Array(0));
+    const { driver, adapter, machine, close } = await loopDevice(device, open);
+    const failures: Error[] = [];
+    driver.onFailure((error) => failures.push(error));
+    await freezeAndTalk(driver, device, machine);
+    driver.transport.readFeatures = () => 1n << 32n;
+    const isReason = (error: Error) => error instanceof UnsupportedError && /no longer offers/.test(error.message);
+    await assert.rejects(driver.restore(), isReason);
+    assert.deepEqual([driver.state, failures.length], ["closed", 1]);
+    assert.ok(isReason(failures[0]));
+    assert.equal(adapter.core.status & DeviceStatus.DriverOk, 0);
+    await close();
+  });
+
+  test(`${name}: closed while it is restored, it stays closed, and the device reset`, async () => {
+    const device = new ChattyDevice(deviceId, features, seededRandom(9), () => new Uint8Array(0));
+    const { driver, adapter, machine, close } = await loopDevice(device, open);
+    await freezeAndTalk(driver, device, machine);
+    const { transport } = driver;
+    const readStatus = transport.readStatus.bind(transport);
+    let slow = 3;
+    transport.readStatus = () => (slow-- > 0 ? DeviceStatus.Acknowledge : readStatus());
+    const restoring = driver.restore();
+    const closing = driver.close(new DeviceError("pulled out"));
+    await assert.rejects(restoring, /pulled out/);
+    await closing;
+    assert.deepEqual([driver.state, adapter.core.status], ["closed", 0]);
+    await close();
   });
 }

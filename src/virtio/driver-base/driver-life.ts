@@ -28,7 +28,7 @@ export interface DeviceDriverOptions {
 }
 
 /** What a driver wants of its device. */
-export interface WantedOfDevice extends Pick<LinkOptions, "features" | "queues" | "excessUsedLength"> {
+export interface WantedOfDevice extends Pick<LinkOptions, "features" | "choose" | "queues" | "excessUsedLength"> {
   /** Names of the device type's feature bits, for messages. */
   readonly featureTable?: FeatureTable;
 }
@@ -152,10 +152,10 @@ export abstract class DriverLife {
   /** Negotiates, makes the queues, starts. @throws ProtocolError when the device breaks the rules; it is reset then. */
   protected async bringUp(): Promise<void> {
     const { maxQueueSize, startIndex, resetTimeout, observer } = this.#options;
-    const { featureTable = {}, ...wanted } = this.wanted();
+    const { featureTable = {}, choose, ...wanted } = this.wanted();
     const link = await DriverLink.open(this.transport, {
       ...wanted,
-      choose: (agreed) => this.#sameFeatures(agreed, featureTable),
+      choose: (agreed) => this.#sameFeatures(choose?.(agreed) ?? agreed, featureTable),
       handlers: { queue: (index) => this.interrupt(index), config: () => this.configChanged() },
       ...(maxQueueSize === undefined ? {} : { maxQueueSize }),
       ...(startIndex === undefined ? {} : { startIndex }),

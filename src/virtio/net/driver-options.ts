@@ -1,5 +1,4 @@
 /** What a virtio-net driver takes, and what it takes of its device. */
-import type { Observer } from "../../observe/index.js";
 import {
   type DriverTransport,
   featureSet,
@@ -7,26 +6,20 @@ import {
   modernRingFeatures,
   ringFeatures,
 } from "../../transport/index.js";
+import type { DeviceDriverOptions } from "../driver-base/index.js";
 import { consistentFeatures } from "./feature-rules.js";
 import { netConfig, netFeatures } from "./protocol.js";
 
-/** All of it may be left out. */
-export interface NetDriverOptions {
-  /** Feature bits to take if offered, besides VERSION_1. Default {@link knownNetFeatures}. */
-  features?: bigint;
+/** All of it may be left out; `features` default to {@link knownNetFeatures}. */
+export interface NetDriverOptions extends DeviceDriverOptions {
   /** Pairs of queues to set up, at most what the device has. Default 1: MQ is then not taken. */
-  queuePairs?: number;
+  readonly queuePairs?: number;
   /** Buffers of each receive queue; at most its size. Default as many, 32 when packets come uncut in one buffer. */
-  receiveBuffers?: number;
+  readonly receiveBuffers?: number;
   /** Bytes of a mergeable buffer, its header included. Default 2048. */
-  bufferSize?: number;
-  /** Largest ring. Default what the device offers. */
-  maxQueueSize?: number;
+  readonly bufferSize?: number;
   /** Milliseconds until a command or a packet that was not answered is called off. Default 30000; 0 for never. */
-  timeout?: number;
-  /** Index that rings start at; for tests. */
-  startIndex?: number;
-  observer?: Observer | undefined;
+  readonly timeout?: number;
 }
 
 const f = netFeatures;

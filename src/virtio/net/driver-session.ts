@@ -1,10 +1,10 @@
-/** A driver's time with its device, from reset to reset: link, queues and what was read of the configuration. */
+/** A driver's time with its device, from reset to reset: queues and what was read of the configuration. */
 import type { ProtocolError } from "../../errors/index.js";
 import { maxPacketLength, type Packet } from "../../packet/index.js";
-import { DriverLink, type DriverTransport, type LinkOptions, ringFeatures } from "../../transport/index.js";
+import { type DriverLink, ringFeatures } from "../../transport/index.js";
 import { NetControlQueue } from "./driver-control.js";
 import { type NetInfo, readNetInfo } from "./driver-info.js";
-import { chooseNetFeatures, knownNetFeatures, type NetDriverOptions, offeredPairs } from "./driver-options.js";
+import type { NetDriverOptions } from "./driver-options.js";
 import { DriverReceiver, type ReceiveLayout } from "./driver-receiver.js";
 import { DriverTransmitter, wantsHeaderApart } from "./driver-transmitter.js";
 import { headerSize, takesLongPackets } from "./feature-rules.js";
@@ -15,8 +15,6 @@ import { NetQueue, netFeatures, receiveQueue, transmitQueue } from "./protocol.j
 export interface SessionEvents {
   readonly frame: (packet: Packet) => void;
   readonly refuse: (error: ProtocolError) => void;
-  readonly queue: (index: number) => void;
-  readonly config: () => void;
 }
 
 /** Data of an Ethernet frame with its header, and with a VLAN tag; buffers for both (0.9.5: at least 1514). */
@@ -26,9 +24,8 @@ const longRoom = maxPacketLength;
 /** Buffers of that size that a queue gets. */
 const longBuffers = 32;
 
-/** Link, queues and information of one session; a new one is made by every restore. */
+/** Queues and information of one session; a new one is made by every restore. */
 export class NetSession {
-  readonly link: DriverLink;
   readonly info: NetInfo;
   readonly receivers: readonly DriverReceiver[];
   readonly transmitters: readonly DriverTransmitter[];
@@ -38,8 +35,8 @@ export class NetSession {
   readonly hostRules = new OffloadRules();
   readonly guestRules = new OffloadRules();
 
-  private constructor(link: DriverLink, options: NetDriverOptions, events: SessionEvents) {
-    this.link = link;
+  /** Makes the queues. @throws ProtocolError when the device breaks the rules of initialisation */
+  constructor(link: DriverLink, options: NetDriverOptions, events: SessionEvents) {
     this.info = readNetInfo(link);
     const pairs = Math.max(1, Math.min(options.queuePairs ?? 1, this.info.maxQueuePairs));
     const f = netFeatures;
@@ -63,51 +60,6 @@ export class NetSession {
     this.transmitters = numbers.map((pair) => new DriverTransmitter(link, transmitQueue(pair), size, apart));
     this.controlQueue = link.has(f.MQ) ? 2 * this.info.maxQueuePairs : NetQueue.ControlOfOnePair;
     if (link.has(f.CTRL_VQ)) this.control = new NetControlQueue(link, link.createQueue(this.controlQueue));
-  }
-
-  /** Brings the device up. @throws ProtocolError when it breaks the rules of initialisation; it is reset then. */
-  static async open(transport: DriverTransport, options: NetDriverOptions, events: SessionEvents): Promise<NetSession> {
-    const { features = knownNetFeatures, queuePairs = 1, maxQueueSize, startIndex, observer } = options;
-    const wanted: LinkOptions = {
-      features,
-      queues: NetQueue.ControlOfOnePair + 1,
-      handlers: { queue: events.queue, config: events.config },
-      choose: (agreed) => {
-        const chosen = chooseNetFeatures(agreed, transport, queuePairs);
-        // The control queue comes after all pairs, and wants an interrupt too.
-        if ((chosen & (1n << BigInt(netFeatures.MQ))) !== 0n) wanted.queues = 2 * offeredPairs(transport) + 1;
-        return chosen;
-      },
-      ...(maxQueueSize === undefined ? {} : { maxQueueSize }),
-      ...(startIndex === undefined ? {} : { startIndex }),
-      observer,
-    };
-    const link = await DriverLink.open(transport, wanted);
-    try {
-      const session = new NetSession(link, options, events);
-      link.start();
-      for (const receiver of session.receivers) receiver.start();
-      return session;
-    } catch (error) {
-      await link.close();
-      throw error;
-    }
-  }
-
-  /** Resets the device, then ends everything that it had. @throws ProtocolError `reset-never-ends` */
-  async close(reason: Error): Promise<void> {
-    let stuck: unknown;
-    try {
-      await this.link.close();
-    } catch (error) {
-      // The device may still write: what it was lent is never used again.
-      stuck = error ?? reason;
-    }
-    const keepsMemory = stuck !== undefined;
-    for (const receiver of this.receivers) receiver.close(keepsMemory);
-    for (const transmitter of this.transmitters) transmitter.close(reason, keepsMemory);
-    this.control?.close(reason, keepsMemory);
-    if (stuck !== undefined) throw stuck;
   }
 }
 

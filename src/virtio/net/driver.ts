@@ -4,22 +4,31 @@
  */
 import {
   DeviceError,
-  ProtocolError,
+  type ProtocolError,
   RequestAborted,
   UnsupportedError,
   type ViolationCode,
 } from "../../errors/index.js";
 import { finishChecksum, Packet, Segmentation, Segmenter, takesWork } from "../../packet/index.js";
-import type { DriverLink, DriverTransport } from "../../transport/index.js";
+import { type DriverLink, type DriverTransport, hasFeature } from "../../transport/index.js";
 import { observeViolation } from "../device-base/index.js";
+import { DriverLife, type WantedOfDevice } from "../driver-base/index.js";
 import { announcementFrame } from "./announcement.js";
 import { type NetInfo, readNetInfo } from "./driver-info.js";
-import type { NetDriverOptions } from "./driver-options.js";
+import { chooseNetFeatures, knownNetFeatures, type NetDriverOptions, offeredPairs } from "./driver-options.js";
 import { PacketSender } from "./driver-sender.js";
 import { NetSession } from "./driver-session.js";
 import { type NetCommand, NetSettings } from "./driver-settings.js";
 import { guestOffloadFeatures } from "./feature-rules.js";
-import { AnnounceCommand, NetControl, netFeatures, VlanCommand } from "./protocol.js";
+import {
+  AnnounceCommand,
+  NetControl,
+  NetQueue,
+  netFeatures,
+  receiveQueue,
+  transmitQueue,
+  VlanCommand,
+} from "./protocol.js";
 
 /** How one packet is sent. */
 export interface PacketSendOptions {
@@ -27,29 +36,25 @@ export interface PacketSendOptions {
   readonly pair?: number;
 }
 
-/** The driver of one adapter. */
-export class VirtioNetDriver {
+/** The driver of one adapter. Packets that the device has at a freeze fail; until the restore everything is refused. */
+export class VirtioNetDriver extends DriverLife {
   /** Address that the adapter has, or the driver made up for it. */
   mac: Uint8Array;
   /** How often the device broke each rule with a packet; those packets were dropped. */
   readonly violations = new Map<ViolationCode, number>();
-  readonly #transport: DriverTransport;
   readonly #options: NetDriverOptions;
   readonly #settings: NetSettings;
   readonly #onFrame: ((packet: Packet) => void)[] = [];
   readonly #onLink = new Set<(isUp: boolean) => void>();
-  readonly #onFailure = new Set<(error: Error) => void>();
   readonly #segmenter = new Segmenter();
   #sender: PacketSender | undefined;
   #announcer: (() => Iterable<Uint8Array>) | undefined;
   #isAnnouncing = false;
   #session: NetSession | undefined;
   #info!: NetInfo;
-  #failure: Error | undefined;
-  #closing: Promise<void> | undefined;
 
   private constructor(transport: DriverTransport, options: NetDriverOptions) {
-    this.#transport = transport;
+    super(transport, options);
     this.#options = options;
     this.#settings = new NetSettings(transport.endianness);
     this.mac = new Uint8Array(0);
@@ -61,15 +66,10 @@ export class VirtioNetDriver {
    */
   static async open(transport: DriverTransport, options: NetDriverOptions = {}): Promise<VirtioNetDriver> {
     const driver = new VirtioNetDriver(transport, options);
-    await driver.#start();
+    await driver.bringUp();
     driver.mac = driver.#info.mac ?? madeUpAddress();
     if (driver.queuePairs > 1) await driver.useQueuePairs(driver.queuePairs);
     return driver;
-  }
-
-  /** @throws the failure when there is no device any more. */
-  get link(): DriverLink {
-    return this.#open().link;
   }
 
   /** The configuration as it was read last. */
@@ -89,11 +89,6 @@ export class VirtioNetDriver {
   /** Packets that the device has to send. */
   get inFlight(): number {
     return this.#session?.transmitters.reduce((sum, transmitter) => sum + transmitter.inFlight, 0) ?? 0;
-  }
-
-  /** Why the driver gave up its device, if it did. */
-  get failure(): Error | undefined {
-    return this.#failure;
   }
 
   /** Work that may be left on packets that are sent; what the device does not take is done by `send`. */
@@ -116,12 +111,6 @@ export class VirtioNetDriver {
     return () => this.#onLink.delete(listener);
   }
 
-  /** Called once when the driver has to give up its device. Returns the way to stop. */
-  onFailure(listener: (error: Error) => void): () => void {
-    this.#onFailure.add(listener);
-    return () => this.#onFailure.delete(listener);
-  }
-
   /** Says what is sent when the device asks to be announced. Default: a reverse ARP of the adapter's address. */
   announceWith(frames: () => Iterable<Uint8Array>): void {
     this.#announcer = frames;
@@ -141,27 +130,18 @@ export class VirtioNetDriver {
 
   /** Shows the device what was put on a ring. */
   flush(pair = 0): void {
-    this.#session?.transmitters[pair].flush();
+    if (this.state === "up") this.#session?.transmitters[pair].flush();
   }
 
   /** Takes packets that came and slots that were sent. Returns how many. @throws ProtocolError */
   poll(): number {
     const session = this.#session;
-    if (session === undefined) return 0;
+    if (session === undefined || this.state !== "up") return 0;
     let count = 0;
     for (let pair = 0; pair < session.receivers.length; pair++) {
       count += session.transmitters[pair].reclaim() + session.receivers[pair].poll();
     }
     return count;
-  }
-
-  /** A used-buffer interrupt. */
-  interrupt(index: number): void {
-    this.#guarded((session) => {
-      if (index === session.controlQueue) session.control?.poll();
-      else if (index % 2 === 0) session.receivers[index >>> 1]?.interrupt();
-      else this.#sender?.transmitted(index >>> 1);
-    });
   }
 
   // Promises
@@ -236,81 +216,65 @@ export class VirtioNetDriver {
     await queue.reset(new DeviceError(`queue ${index} was reset`));
   }
 
-  /** Gives the device up for a while: it is reset, packets that it had not sent fail. */
-  async freeze(): Promise<void> {
-    const session = this.#open();
-    this.#session = undefined;
-    await this.#end(session, new DeviceError("the driver is frozen"));
-  }
-
-  /** Takes the device again, and asks it for everything that it did before. @throws as `open` */
-  async restore(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#session !== undefined) return;
-    await this.#start();
+  /** Takes the device again, and asks it for everything that it did before. */
+  override async restore(): Promise<void> {
+    await super.restore();
     for (const command of this.#settings.commands) await this.#command(command);
   }
 
-  /**
-   * Takes the driver off its device, also under load: the device is reset first, then every packet that it had fails
-   * once, then memory is given back.
-   */
-  close(reason: Error = new DeviceError("the driver was removed")): Promise<void> {
-    this.#failure ??= reason;
-    const session = this.#session;
-    this.#session = undefined;
-    this.#closing ??= session === undefined ? Promise.resolve() : this.#end(session, this.#failure);
-    return this.#closing;
+  protected wanted(): WantedOfDevice {
+    const { features = knownNetFeatures, queuePairs = 1 } = this.#options;
+    const { transport } = this;
+    return {
+      ...{ features, featureTable: netFeatures },
+      choose: (agreed) => chooseNetFeatures(agreed, transport, queuePairs),
+      // The control queue comes after all pairs, and wants an interrupt too.
+      queues: (agreed) =>
+        hasFeature(agreed, netFeatures.MQ) ? 2 * offeredPairs(transport) + 1 : NetQueue.ControlOfOnePair + 1,
+    };
   }
 
-  async #start(): Promise<void> {
-    const session = await NetSession.open(this.#transport, this.#options, {
+  protected setUp(link: DriverLink): void {
+    const session = new NetSession(link, this.#options, {
       frame: (packet) => {
         for (const listener of this.#onFrame) listener(packet);
       },
       refuse: (error) => this.#refuse(error),
-      queue: (index) => this.interrupt(index),
-      config: () => this.configChanged(),
     });
+    const { info, receivers, transmitters, control, controlQueue } = session;
+    const giveUp = (error: unknown) => this.giveUp(error);
+    const sender = new PacketSender(transmitters, this.#options.timeout ?? 30_000, giveUp);
+    for (const [pair, receiver] of receivers.entries()) {
+      const close = (_error: Error, keepsMemory: boolean) => receiver.close(keepsMemory);
+      this.own(receiveQueue(pair), { poll: () => receiver.interrupt(), close });
+    }
+    for (const [pair, transmitter] of transmitters.entries()) {
+      const close = (error: Error, keepsMemory: boolean) => {
+        transmitter.close(error, keepsMemory);
+        sender.close(error);
+      };
+      this.own(transmitQueue(pair), { poll: () => sender.transmitted(pair), close });
+    }
+    if (control !== undefined) this.own(controlQueue, control);
     this.#session = session;
-    this.#info = session.info;
-    const giveUp = (error: unknown) => this.#giveUp(error);
-    this.#sender = new PacketSender(session.transmitters, this.#options.timeout ?? 30_000, giveUp);
-    for (const transmitter of session.transmitters) transmitter.ignore();
+    this.#sender = sender;
+    this.#info = info;
   }
 
-  async #end(session: NetSession, reason: Error): Promise<void> {
-    const sender = this.#sender;
-    try {
-      await session.close(reason);
-    } finally {
-      sender?.close(reason);
-    }
+  protected override started(): void {
+    const { receivers, transmitters } = this.#open();
+    for (const receiver of receivers) receiver.start();
+    for (const transmitter of transmitters) transmitter.ignore();
   }
 
+  protected override takenDown(): void {
+    this.#session = undefined;
+    this.#sender = undefined;
+  }
+
+  /** @throws the reason why there is no device: frozen, closed, given up. */
   #open(): NetSession {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#session === undefined) throw new DeviceError("the driver is frozen");
-    return this.#session;
-  }
-
-  /** Does something that an interrupt asks for; a device that breaks a rule is given up. */
-  #guarded(work: (session: NetSession) => void): void {
-    const session = this.#session;
-    if (session === undefined) return;
-    try {
-      work(session);
-    } catch (error) {
-      this.#giveUp(error);
-    }
-  }
-
-  #giveUp(cause: unknown): void {
-    if (this.#failure !== undefined) return;
-    const error = cause instanceof Error ? cause : new DeviceError(String(cause));
-    this.#failure = error;
-    for (const listener of this.#onFailure) listener(error);
-    this.close(error).catch(() => {});
+    return this.inUse(this.#session);
   }
 
   #refuse(error: ProtocolError): void {
@@ -318,16 +282,12 @@ export class VirtioNetDriver {
     if (this.#options.observer !== undefined) observeViolation(this.#options.observer, error.queue ?? 0, error);
   }
 
-  /** A configuration interrupt: the link, or a wish to be announced (virtio 1.2 §5.1.6.5.4). */
-  configChanged(): void {
-    this.#guarded((session) => {
-      const problem = session.link.health();
-      if (problem !== undefined) throw new ProtocolError(problem);
-      const before = this.#info;
-      this.#info = readNetInfo(session.link);
-      if (before.isLinkUp !== this.#info.isLinkUp) for (const listener of this.#onLink) listener(this.#info.isLinkUp);
-      if (this.#info.wantsAnnouncement) this.#announce(session);
-    });
+  /** The link, or a wish to be announced (virtio 1.2 §5.1.6.5.4). */
+  protected override configured(): void {
+    const before = this.#info;
+    this.#info = readNetInfo(this.link);
+    if (before.isLinkUp !== this.#info.isLinkUp) for (const listener of this.#onLink) listener(this.#info.isLinkUp);
+    if (this.#info.wantsAnnouncement) this.#announce(this.#open());
   }
 
   /** Packets first, then the acknowledgement. */
@@ -349,7 +309,7 @@ export class VirtioNetDriver {
     const { kind, data, name } = command;
     const late = () => {
       this.interrupt(this.#session?.controlQueue ?? 0);
-      if (!isAnswered) this.#giveUp(new RequestAborted(`${name}: no answer in ${timeout} ms`));
+      if (!isAnswered) this.giveUp(new RequestAborted(`${name}: no answer in ${timeout} ms`));
     };
     let isAnswered = false;
     const timer = timeout > 0 ? setTimeout(late, timeout) : undefined;
@@ -365,10 +325,7 @@ export class VirtioNetDriver {
 
   #useGuestOffloads(data: Uint8Array): void {
     const view = new DataView(data.buffer, data.byteOffset);
-    const low = view.getUint32(
-      this.#transport.endianness === "little" ? 0 : 4,
-      this.#transport.endianness === "little",
-    );
+    const low = view.getUint32(this.transport.endianness === "little" ? 0 : 4, this.transport.endianness === "little");
     const has = (feature: number) => ((low >>> feature) & 1) === 1;
     const rules = this.#open().guestRules;
     const f = netFeatures;
@@ -380,7 +337,7 @@ export class VirtioNetDriver {
   }
 
   #sendOne(packet: Packet, pair: number): Promise<void> {
-    return this.#sender?.send(packet, pair) ?? Promise.reject(new DeviceError("the driver was removed"));
+    return this.inUse(this.#sender).send(packet, pair);
   }
 }
 
