@@ -126,6 +126,7 @@ for (const format of ringFormats) {
     assert.equal(allocator.allocatedBytes, before);
     assert.deepEqual([driver.inFlight, driver.reap(), driver.enableInterrupts()], [0, undefined, true]);
     assert.equal(driver.add(chainOf([[pairData, 1]]), 4), false);
+    assert.deepEqual(driver.detachAll(), [], "everything comes back once");
   });
 
   test(`${format}: a retired chain is answered, and its object holds no memory any more`, () => {

@@ -11,7 +11,7 @@ import { hasFeature } from "../features.js";
 import { openRing } from "./open-ring.js";
 import { PacedRing, type PaceMaker } from "./paced-ring.js";
 import type { QueueRunner, RingPlace, RingSetup, RunnerEvents, RunningRing } from "./queue-runner.js";
-import type { DeviceRing } from "./tracked-queue.js";
+import type { DeviceRing } from "./recorded-queue.js";
 
 /** Event descriptors, as the event loop knows them. */
 export interface EventSystem {

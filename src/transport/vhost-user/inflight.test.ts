@@ -66,3 +66,15 @@ test("any contents give a list of heads that exist, each once", () => {
   const heads = new InflightRecord(bytes, size).recover(9);
   assert.ok(heads.length <= size && new Set(heads).size === heads.length && heads.every((head) => head < size));
 });
+
+test("a number that nobody can have counted to does not spoil the order of what comes", () => {
+  const bytes = fresh();
+  const spoiled = new InflightRecord(bytes, size);
+  spoiled.recover(0);
+  spoiled.begin(0);
+  new DataView(bytes.buffer).setBigUint64(16 + 8, 2n ** 64n - 1n, true);
+  const record = new InflightRecord(bytes, size);
+  assert.deepEqual(record.recover(0), [0]);
+  for (const head of [2, 1]) record.begin(head);
+  assert.deepEqual(new InflightRecord(bytes, size).recover(0), [2, 1, 0]);
+});

@@ -5,26 +5,17 @@
  * The memory is shared with the front end: nothing in it is believed without a check.
  */
 import { hostEndianness } from "../../bytes/index.js";
+import { clearRecord, isRecord, PopOrder, recordRegionSize, sealRecord } from "./flight-record.js";
 
 const little = hostEndianness === "little";
-const version = 1;
-const largestCounter = 2n ** 52n;
-
-// The header of a queue's region, then 16 bytes a descriptor.
-const versionAt = 8;
-const sizeAt = 10;
+const layout = { headerSize: 16, entrySize: 16 } as const;
 const lastHeadAt = 12;
 const usedIndexAt = 14;
-const headerSize = 16;
-const entrySize = 16;
 const nextAt = 6;
-const counterAt = 8;
-/** Regions of queues start at multiples of this. */
-const regionAlignment = 64;
 
 /** Bytes of one queue's region. */
 export function inflightRegionSize(queueSize: number): number {
-  return Math.ceil((headerSize + entrySize * queueSize) / regionAlignment) * regionAlignment;
+  return recordRegionSize(layout, queueSize);
 }
 
 /** One queue's record. */
@@ -33,8 +24,7 @@ export class InflightRecord {
   readonly #view: DataView;
   readonly #batch: Uint16Array;
   #batchLength = 0;
-  /** Numbers requests in the order in which they were popped. */
-  #counter = 1;
+  readonly #order = new PopOrder();
 
   /** @param bytes the queue's region, at least {@link inflightRegionSize} bytes. */
   constructor(bytes: Uint8Array, queueSize: number) {
@@ -49,33 +39,23 @@ export class InflightRecord {
    */
   recover(usedIndex: number): number[] {
     const view = this.#view;
-    if (view.getUint16(versionAt, little) !== version || view.getUint16(sizeAt, little) !== this.#size) {
-      this.#begin(usedIndex);
+    if (!isRecord(view, this.#size)) {
+      clearRecord(view, layout, this.#size);
+      view.setUint16(usedIndexAt, usedIndex, little);
+      sealRecord(view, this.#size);
       return [];
     }
     this.#endLastBatch(usedIndex);
-    const found: { head: number; counter: bigint }[] = [];
-    let highest = 0n;
-    for (let head = 0; head < this.#size; head++) {
-      const at = this.#entry(head);
-      if (view.getUint8(at) !== 1) continue;
-      const counter = view.getBigUint64(at + counterAt, little);
-      if (counter > highest) highest = counter;
-      found.push({ head, counter });
-    }
-    // A counter past 2^53 was not written by us; numbers then start again, above nothing that is left.
-    this.#counter = highest < largestCounter ? Number(highest) + 1 : 1;
-    found.sort((a, b) => (a.counter < b.counter ? -1 : a.counter > b.counter ? 1 : a.head - b.head));
-    return found.map(({ head }) => head);
+    const heads: number[] = [];
+    for (let head = 0; head < this.#size; head++) if (view.getUint8(this.#entry(head)) === 1) heads.push(head);
+    this.#order.resume(view, heads, (head) => this.#entry(head));
+    return heads;
   }
 
   /** A request was popped; called before anything is done for it. */
   begin(head: number): void {
     const at = this.#entry(head);
-    const counter = this.#counter++;
-    const low = counter >>> 0;
-    this.#view.setUint32(at + (little ? counterAt : counterAt + 4), low, little);
-    this.#view.setUint32(at + (little ? counterAt + 4 : counterAt), (counter - low) / 0x1_0000_0000, little);
+    this.#order.stamp(this.#view, at);
     this.#view.setUint8(at, 1);
   }
 
@@ -100,16 +80,7 @@ export class InflightRecord {
   }
 
   #entry(head: number): number {
-    return headerSize + entrySize * head;
-  }
-
-  /** A fresh record. */
-  #begin(usedIndex: number): void {
-    const view = this.#view;
-    new Uint8Array(view.buffer, view.byteOffset, headerSize + entrySize * this.#size).fill(0);
-    view.setUint16(sizeAt, this.#size, little);
-    view.setUint16(usedIndexAt, usedIndex, little);
-    view.setUint16(versionAt, version, little);
+    return layout.headerSize + layout.entrySize * head;
   }
 
   /** The server ended between publishing a batch and clearing its entries. */

@@ -6,7 +6,8 @@ import { InflightRecord } from "./inflight.js";
 import { PackedInflightRecord, placeBehind } from "./packed-inflight.js";
 import { PackedTrackedQueue } from "./packed-tracked-queue.js";
 import type { RingSetup } from "./queue-runner.js";
-import { type DeviceRing, TrackedQueue } from "./tracked-queue.js";
+import type { DeviceRing } from "./recorded-queue.js";
+import { TrackedQueue } from "./tracked-queue.js";
 
 /**
  * Opens a ring where it stands: where that is, a split ring and a record of what is in flight know, a packed ring without

@@ -6,7 +6,7 @@
  * end wakes up while the rest of the batch is carried out.
  */
 import { type Chain, WrappedQueue } from "../../virtqueue/index.js";
-import type { DeviceRing } from "./tracked-queue.js";
+import type { DeviceRing } from "./recorded-queue.js";
 
 /** Requests after which the front end hears of a batch for the first time, and again. */
 const earlyRequests = 4;

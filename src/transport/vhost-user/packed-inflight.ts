@@ -6,40 +6,29 @@
  */
 import { hostEndianness } from "../../bytes/index.js";
 import { firstPlace, movePlace, type PackedDescriptor, PackedFlag, wrapBit } from "../../virtqueue/index.js";
+import { clearRecord, isRecord, PopOrder, recordRegionSize, sealRecord } from "./flight-record.js";
 
 const little = hostEndianness === "little";
-const version = 1;
-const word32Range = 0x1_0000_0000;
-const largestCounter = 2n ** 52n;
-
-// The header of a queue's region, then 32 bytes a descriptor.
-const versionAt = 8;
-const sizeAt = 10;
+const layout = { headerSize: 32, entrySize: 32 } as const;
 const freeHeadAt = 12;
 const oldFreeHeadAt = 14;
 const usedAt = 16;
 const oldUsedAt = 18;
 const usedWrapAt = 20;
 const oldUsedWrapAt = 21;
-const headerSize = 32;
-const entrySize = 32;
 const nextAt = 2;
 const lastAt = 4;
 const countAt = 6;
-const counterAt = 8;
 const idAt = 16;
 const flagsAt = 18;
 const lengthAt = 20;
 const addressAt = 24;
-/** Regions of queues start at multiples of this. */
-const regionAlignment = 64;
-
 /** The end of the list of free entries. */
 const noEntry = 0xffff;
 
 /** Bytes of one queue's region. */
 export function packedInflightRegionSize(queueSize: number): number {
-  return Math.ceil((headerSize + entrySize * queueSize) / regionAlignment) * regionAlignment;
+  return recordRegionSize(layout, queueSize);
 }
 
 /** What a record needs of its ring: words of descriptors as they lie there, by slot. */
@@ -64,8 +53,7 @@ export class PackedInflightRecord {
   readonly #entryOf = new Uint16Array(2 ** 16);
   readonly #batch: Uint16Array;
   #batchLength = 0;
-  /** Numbers requests in the order in which they were popped. */
-  #counter = 1;
+  readonly #order = new PopOrder();
 
   /** @param bytes the queue's region, at least {@link packedInflightRegionSize} bytes. */
   constructor(bytes: Uint8Array, queueSize: number) {
@@ -80,32 +68,24 @@ export class PackedInflightRecord {
    */
   recover(flagsOf: (slot: number) => number, used = firstPlace): PackedLeftovers {
     const view = this.#view;
-    if (
-      view.getUint16(versionAt, little) !== version ||
-      view.getUint16(sizeAt, little) !== this.#size ||
-      view.getUint16(oldUsedAt, little) >= this.#size
-    ) {
-      new Uint8Array(view.buffer, view.byteOffset, headerSize + entrySize * this.#size).fill(0);
+    if (!isRecord(view, this.#size) || view.getUint16(oldUsedAt, little) >= this.#size) {
+      clearRecord(view, layout, this.#size);
       this.#linkFree(new Uint8Array(this.#size));
       this.#store(used);
-      view.setUint16(sizeAt, this.#size, little);
-      view.setUint16(versionAt, version, little);
+      sealRecord(view, this.#size);
       return { used, chains: [] };
     }
     const place = this.#endLastBatch(flagsOf);
-    const found: { entry: number; counter: bigint; chain: PackedDescriptor[] }[] = [];
+    const found: { entry: number; chain: PackedDescriptor[] }[] = [];
     const taken = new Uint8Array(this.#size);
     for (let entry = 0; entry < this.#size; entry++) {
       if (view.getUint8(this.#at(entry)) !== 1) continue;
       const chain = this.#chainAt(entry, taken);
       if (chain === undefined) view.setUint8(this.#at(entry), 0);
-      else found.push({ entry, counter: view.getBigUint64(this.#at(entry) + counterAt, little), chain });
+      else found.push({ entry, chain });
     }
     this.#linkFree(taken);
-    found.sort((a, b) => (a.counter < b.counter ? -1 : a.counter > b.counter ? 1 : a.entry - b.entry));
-    const highest = found.at(-1)?.counter ?? 0n;
-    // A counter past 2^53 was not written by us; numbers then start again.
-    this.#counter = highest < largestCounter ? Number(highest) + 1 : 1;
+    this.#order.resume(view, found, ({ entry }) => this.#at(entry));
     for (const { entry, chain } of found) this.#entryOf[chain[chain.length - 1].id] = entry;
     return { used: place, chains: found.map(({ chain }) => chain) };
   }
@@ -130,12 +110,9 @@ export class PackedInflightRecord {
       entry = view.getUint16(at + nextAt, little);
     }
     const at = this.#at(head);
-    const counter = this.#counter++;
-    const low = counter >>> 0;
     view.setUint16(at + lastAt, last, little);
     view.setUint16(at + countAt, count, little);
-    view.setUint32(at + (little ? counterAt : counterAt + 4), low, little);
-    view.setUint32(at + (little ? counterAt + 4 : counterAt), (counter - low) / word32Range, little);
+    this.#order.stamp(view, at);
     // The ring may say another id by now: what was popped counts.
     view.setUint16(this.#at(last) + idAt, id, little);
     view.setUint8(at, 1);
@@ -180,7 +157,7 @@ export class PackedInflightRecord {
   }
 
   #at(entry: number): number {
-    return headerSize + entrySize * entry;
+    return layout.headerSize + layout.entrySize * entry;
   }
 
   /**

@@ -1,28 +1,10 @@
-/** The device half of a packed ring that writes down what is in flight, and serves first what an earlier server left. */
-import {
-  type Chain,
-  movePlace,
-  type PackedDescriptor,
-  type PackedDevice,
-  WrappedQueue,
-  wrapBit,
-} from "../../virtqueue/index.js";
+/** The device half of a packed ring with a record of what is in flight. */
+import { type Chain, movePlace, type PackedDescriptor, type PackedDevice, wrapBit } from "../../virtqueue/index.js";
 import type { PackedInflightRecord } from "./packed-inflight.js";
-import type { DeviceRing } from "./tracked-queue.js";
+import { RecordedQueue } from "./recorded-queue.js";
 
-export class PackedTrackedQueue extends WrappedQueue<PackedDevice> implements DeviceRing {
-  readonly #record: PackedInflightRecord;
-  /** Chains to serve again, last first. */
-  readonly #again: (readonly PackedDescriptor[])[];
-  #abandoned = false;
-
-  /** @param again chains that an earlier server popped, in order: the ring's position is past them. */
-  constructor(ring: PackedDevice, record: PackedInflightRecord, again: readonly (readonly PackedDescriptor[])[]) {
-    super(ring);
-    this.#record = record;
-    this.#again = [...again].reverse();
-  }
-
+/** Keeps descriptors. */
+export class PackedTrackedQueue extends RecordedQueue<readonly PackedDescriptor[], PackedDevice, PackedInflightRecord> {
   override get nextAvailable(): number {
     return this.#before(this.ring.nextAvailable);
   }
@@ -32,55 +14,27 @@ export class PackedTrackedQueue extends WrappedQueue<PackedDevice> implements De
     return (this.#before(base & 0xffff) | (base & 0xffff_0000)) >>> 0;
   }
 
-  override pop(): Chain | undefined {
-    if (this.#again.length > 0) return this.#popAgain();
-    const slot = this.ring.nextAvailable & ~wrapBit;
-    const chain = this.ring.pop();
-    if (chain !== undefined && !this.#abandoned) this.#record.begin(chain.head, this.ring, slot, chain.descriptors);
-    return chain;
-  }
-
-  override push(chain: Chain, written: number): void {
-    if (!this.#abandoned) this.#record.push(chain.head);
-    this.ring.push(chain, written);
-  }
-
-  override retire(chain: Chain, written: number): void {
-    if (!this.#abandoned) this.#record.push(chain.head);
-    this.ring.retire(chain, written);
-  }
-
   override publish(): boolean {
-    if (this.#abandoned) return this.ring.publish();
-    this.#record.prepare(this.ring.nextUsed);
+    if (this.isAbandoned) return this.ring.publish();
+    this.record.prepare(this.ring.nextUsed);
     const wanted = this.ring.publish();
-    this.#record.commit();
+    this.record.commit();
     return wanted;
   }
 
-  override enableNotifications(): boolean {
-    return this.ring.enableNotifications() && this.#again.length === 0;
-  }
-
-  /** What is in flight stays written down. */
-  override abandon(): void {
-    this.#abandoned = true;
-    this.#again.length = 0;
-    this.ring.abandon();
-  }
-
   giveBack(): void {
-    this.#record.clear(this.ring.nextUsed);
+    this.record.clear(this.ring.nextUsed);
+  }
+
+  protected popNew(): Chain | undefined {
+    const slot = this.ring.nextAvailable & ~wrapBit;
+    const chain = this.ring.pop();
+    if (chain !== undefined) this.record.begin(chain.head, this.ring, slot, chain.descriptors);
+    return chain;
   }
 
   #before(place: number): number {
-    const waiting = this.#again.reduce((sum, chain) => sum + chain.length, 0);
+    const waiting = this.again.reduce((sum, chain) => sum + chain.length, 0);
     return movePlace(place, -waiting, this.size);
-  }
-
-  /** Its entry is in the record already. */
-  #popAgain(): Chain | undefined {
-    if (this.#abandoned || this.ring.broken !== undefined) return undefined;
-    return this.ring.popAgain(this.#again.pop() as readonly PackedDescriptor[]);
   }
 }
