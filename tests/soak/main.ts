@@ -4,9 +4,9 @@
  * status 1 then, 2 for a wrong call.
  */
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { soaks } from "./all.js";
+import { numberOf, readCall, wrongCall } from "./call.js";
 import { formatReport, repeatCommand, type SoakReport } from "./soak.js";
 import type { WorkerInput } from "./worker.js";
 
@@ -49,35 +49,25 @@ function runInThread(name: string, options: WorkerInput["options"]): Promise<{ g
   });
 }
 
-function fail(message: string): never {
-  process.stderr.write(`${message}\n`);
-  process.exit(2);
-}
-
-function readArguments() {
-  const names = { seconds: "string", rounds: "string", seed: "string", from: "string" } as const;
-  const options = Object.fromEntries(Object.entries(names).map(([name, type]) => [name, { type }]));
-  try {
-    return parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-}
-
-const { values, positionals } = readArguments();
-const number = (name: string): number | undefined => {
+const { values, positionals } = readCall({
+  options: {
+    seconds: { type: "string" },
+    rounds: { type: "string" },
+    seed: { type: "string" },
+    from: { type: "string" },
+  },
+  allowPositionals: true,
+});
+const number = (name: keyof typeof values, least = 0): number | undefined => {
   const text = values[name];
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < 0) fail(`--${name} must be a number, got ${text}`);
-  return value;
+  return text === undefined ? undefined : numberOf(name, text, least);
 };
 const unknown = positionals.find((name) => soaks.every((soak) => soak.name !== name));
-if (unknown !== undefined) fail(`no soak called ${unknown}: one of ${soaks.map((soak) => soak.name).join(", ")}`);
+if (unknown !== undefined) wrongCall(`no soak called ${unknown}: one of ${soaks.map((soak) => soak.name).join(", ")}`);
 
 const seed = number("seed") ?? Math.floor(Math.random() * 2 ** 31);
-const rounds = number("rounds");
-const seconds = number("seconds") ?? (rounds === undefined ? 20 : undefined);
+const rounds = number("rounds", 1);
+const seconds = number("seconds", 0.1) ?? (rounds === undefined ? 20 : undefined);
 const options: WorkerInput["options"] = {
   seed,
   from: number("from") ?? 0,

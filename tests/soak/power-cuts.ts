@@ -1,22 +1,23 @@
 /**
  * `node dist/tests/soak/power-cuts.js [--cuts N] [--seed N]`: cuts the power that often (default 200) under the ext4 of a
  * Linux guest, on virtio-blk and virtio-scsi in turns, 20 cuts a boot. Prints seeds; exit status 1 when a file system
- * came out damaged or something that was synced is not there.
+ * came out damaged or something that was synced is not there, 2 for a wrong call.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { cutPower, lookAt } from "../peers/vhost-power-cuts.js";
+import { numberOf, readCall } from "./call.js";
 
 const cutsPerBoot = 20;
-const { values } = parseArgs({
+const { values } = readCall({
   options: {
     cuts: { type: "string", default: "200" },
     seed: { type: "string", default: `${Math.floor(Math.random() * 2 ** 31)}` },
   },
 });
-for (let left = Number(values.cuts), seed = Number(values.seed); left > 0; left -= cutsPerBoot, seed++) {
+const firstSeed = numberOf("seed", values.seed);
+for (let left = numberOf("cuts", values.cuts, 1), seed = firstSeed; left > 0; left -= cutsPerBoot, seed++) {
   const folder = mkdtempSync(join(tmpdir(), "ringside-cuts-"));
   try {
     const kind = seed % 2 === 0 ? "blk" : "scsi";

@@ -1,14 +1,15 @@
 /**
  * `node dist/tests/soak/v86.js [--requests N]`: Debian's Linux in v86 on every disk, that many reads and writes each (default
- * 10 000), compared by their sums in the guest and here. Exit status 1 when one differs or the guest stops.
+ * 10 000), compared by their sums in the guest and here. Exit status 1 when one differs or the guest stops, 2 for a
+ * wrong call.
  */
-import { parseArgs } from "node:util";
 import { MemoryStore } from "../../src/storage/index.js";
 import { bootLinux, linuxFiles, makePc, whyNoV86Linux } from "../peers/v86-guest.js";
 import { bytesOf, diskNames, md5, nameOf, patterned, plugStorage, sizeOf, variants } from "../peers/v86-storage.js";
+import { numberOf, readCall } from "./call.js";
 
-const { values } = parseArgs({ options: { requests: { type: "string", default: "10000" } } });
-const requests = Number(values.requests);
+const { values } = readCall({ options: { requests: { type: "string", default: "10000" } } });
+const requests = numberOf("requests", values.requests, 1);
 const round = 1000;
 
 async function soak(): Promise<void> {
