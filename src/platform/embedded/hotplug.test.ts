@@ -97,6 +97,21 @@ for (const board of boards) {
     await bay.machine.close();
   });
 
+  test(`${board.name}: a device that is taken out has nothing any more: it touches no memory, and its driver learns it`, async () => {
+    const bay = new Bay(board);
+    const faults = { blockRequest: () => ({ kind: "never" }) as const };
+    const disk = new VirtioBlkDevice(new MemoryStore(1 << 16), { faults });
+    const plugged = bay.plug(disk);
+    const driver = await bay.open(bay.places()[0]);
+    const read = driver.readSectors(0, new Uint8Array(512), { timeout: 0 });
+    assert.equal(disk.running.size, 1);
+    bay.machine.unplug(plugged);
+    assert.equal(disk.running.size, 0);
+    driver.checkHealth();
+    await assert.rejects(read, { code: "device-gone" });
+    await bay.machine.close();
+  });
+
   test(`${board.name}: a device is taken out under load: every request ends once; a new one in its place works`, async () => {
     const bay = new Bay(board);
     for (let round = 0; round < 5; round++) {

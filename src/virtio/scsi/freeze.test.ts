@@ -99,20 +99,27 @@ test("an adapter that comes back with another cdb_size: requests that wait were 
   await loop.close();
 });
 
-test("one unit's commands do not take another limit along over a freeze: cmd_per_lun counts from nothing", async () => {
-  let late = true;
-  const faults = { command: () => (late ? ({ kind: "never" } as const) : undefined) };
-  const loop = await createLoopback({ faults, device: { commandsPerUnit: 2 }, driver: { timeout: 20 } });
+test("cmd_per_lun counts from nothing after a restore, and as the device says then", async () => {
+  let isStuck = true;
+  const faults = { command: () => (isStuck ? ({ kind: "never" } as const) : undefined) };
+  const loop = await createLoopback({ faults, device: { commandsPerUnit: 3 }, driver: { timeout: 20 } });
   const { driver } = loop;
-  const commands = Array.from({ length: 6 }, () => driver.execute(unit, cdb.testUnitReady(), { timeout: 0 }));
-  assert.equal(driver.inFlight, 2);
+  const send = () => driver.execute(unit, cdb.testUnitReady(), { timeout: 0 });
+  const commands = Array.from({ length: 6 }, send);
+  assert.equal(driver.inFlight, 3);
   const all = Promise.allSettled(commands);
   await driver.freeze();
-  late = false;
+  const readConfig = driver.transport.readConfig.bind(driver.transport);
+  driver.transport.readConfig = (at, width) => (at === scsiConfig.offset.cmdPerLun ? 1 : readConfig(at, width));
+  isStuck = false;
   await driver.restore();
   assert.deepEqual(
     (await all).map(({ status }) => status),
-    ["rejected", "rejected", "fulfilled", "fulfilled", "fulfilled", "fulfilled"],
+    ["rejected", "rejected", "rejected", "fulfilled", "fulfilled", "fulfilled"],
   );
+  isStuck = true;
+  const last = Promise.allSettled([send(), send()]);
+  assert.equal(driver.inFlight, 1);
   await loop.close();
+  await last;
 });
