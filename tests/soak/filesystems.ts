@@ -162,7 +162,7 @@ async function damage(kind: Kind, made: Uint8Array, round: Round): Promise<void>
 export const filesystems: Soak = {
   name: "filesystems",
   title: "random volumes of OFS, FFS, UFS and xv6, read against what was put there, then damaged",
-  quickRounds: 45,
+  quickRounds: 21,
   start() {
     return async (round) => {
       const kind = kinds[round.number % kinds.length];
