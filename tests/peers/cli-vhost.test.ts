@@ -11,6 +11,7 @@ import { VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
 import { missing, sha256Of, writeNoise } from "../quick/cli-images.js";
 import { CliFolder } from "../quick/cli-process.js";
 import { CliServer, control } from "../quick/cli-server.js";
+import { idleFirmware } from "./idle-processor.js";
 import { test } from "./limited-test.js";
 import { startStorageDaemon } from "./vhost-processes.js";
 
@@ -26,20 +27,6 @@ function lacking(board: string): string | false {
   }
 }
 
-/** A vhost-user device starts only in a machine that runs: this firmware puts the processor to sleep for good. */
-function sleepingFirmware(board: string): Uint8Array {
-  if (board === "pc") {
-    const image = new Uint8Array(0x10000);
-    image.set([0xfa, 0xf4, 0xeb, 0xfd], 0xfff0); // cli; hlt; jump back
-    return image;
-  }
-  const image = new DataView(new ArrayBuffer(0x8_0000));
-  // HID0 = nap; MSR[POW] = 1; and the same again.
-  const code = [0x3c60_0040, 0x7c70_fba6, 0x7c80_00a6, 0x6484_0004, 0x7c80_0124, 0x4bff_fff0];
-  for (const [index, word] of code.entries()) image.setUint32(0x100 + 4 * index, word);
-  return new Uint8Array(image.buffer);
-}
-
 const cases = {
   pc: { device: "vhost-user-blk-pci,disable-legacy=on,addr=5", kind: "blk" },
   pegasos2: { device: "vhost-user-scsi-pci-non-transitional,bus=pci.1,addr=1", kind: "scsi" },
@@ -53,7 +40,8 @@ for (const [board, { device, kind }] of Object.entries(cases)) {
     writeNoise(folder.file("a.img"), 4 * mebibyte);
     writeNoise(folder.file("b.img"), 2 * mebibyte, 2);
     writeNoise(folder.file("in"), mebibyte, 3);
-    writeFileSync(folder.file("firmware"), sleepingFirmware(board));
+    // A vhost-user device starts only in a machine that runs.
+    writeFileSync(folder.file("firmware"), idleFirmware(board as keyof typeof boards));
     const scsi = kind === "scsi" ? ["--device", "scsi", "--control", "c"] : [];
     const server = await CliServer.start(folder, "a.img", "--socket", "s", ...scsi);
     const args = ["-bios", folder.file("firmware"), "-chardev", `socket,id=peer,path=${folder.file("s")}`];

@@ -19,13 +19,14 @@ export function skipWithout(board: keyof typeof boards): { skip?: string } {
   }
 }
 
-/** Firmware for a processor that is to do nothing. */
-function idleFirmware(board: keyof typeof boards): Uint8Array {
+/** Firmware that makes a processor sleep for good. */
+export function idleFirmware(board: keyof typeof boards): Uint8Array {
   const image = new Uint8Array(boards[board].qemu?.firmwareSize || 65_536);
   if (boards[board].endianness === "big") {
-    // PowerPC: every word is a branch to itself.
+    // PowerPC: HID0 = nap; MSR[POW] = 1; and the same again.
+    const code = [0x3c60_0040, 0x7c70_fba6, 0x7c80_00a6, 0x6484_0004, 0x7c80_0124, 0x4bff_fff0];
     const words = new DataView(image.buffer);
-    for (let at = 0; at < image.length; at += 4) words.setUint32(at, 0x4800_0000);
+    for (const [index, word] of code.entries()) words.setUint32(0x100 + 4 * index, word);
     return image;
   }
   // A PC starts 16 bytes before the end. cli; hlt; and again after what cannot be masked.

@@ -12,6 +12,7 @@ import { unitAddress } from "../../src/scsi/index.js";
 import { seededRandom } from "../../src/testing/index.js";
 import type { DriverTransport } from "../../src/transport/index.js";
 import { VirtioBlkDriver, VirtioScsiDriver } from "../../src/virtio/index.js";
+import { idleFirmware } from "./idle-processor.js";
 import { after, describe, test } from "./limited-test.js";
 import { type BackEndProcess, startBackEnd } from "./vhost-processes.js";
 
@@ -57,23 +58,6 @@ const cases: readonly Case[] = [
   { board: "pc", kind: "scsi", transport: "pci-modern", device: "vhost-user-scsi-pci,disable-legacy=on,addr=5" },
 ];
 
-/** A vhost-user device starts only in a machine that runs: this firmware makes the processor sleep for good. */
-function sleepingFirmware(board: string): string {
-  const path = join(folder, `firmware-${board}`);
-  if (board === "pc") {
-    const image = new Uint8Array(0x10000);
-    image.set([0xfa, 0xf4, 0xeb, 0xfd], 0xfff0); // cli; hlt; jump back
-    writeFileSync(path, image);
-    return path;
-  }
-  const image = new DataView(new ArrayBuffer(0x8_0000));
-  // HID0 = nap; MSR[POW] = 1; and the same again.
-  const code = [0x3c60_0040, 0x7c70_fba6, 0x7c80_00a6, 0x6484_0004, 0x7c80_0124, 0x4bff_fff0];
-  for (const [index, word] of code.entries()) image.setUint32(0x100 + 4 * index, word);
-  writeFileSync(path, image);
-  return path;
-}
-
 async function withMachine(
   { board, kind, device, backEnd = [] }: Case,
   work: (machine: QemuMachine, transport: DriverTransport, peer: BackEndProcess) => Promise<void>,
@@ -81,7 +65,10 @@ async function withMachine(
   const socket = join(folder, `socket-${runs++}`);
   const peer = await startBackEnd(socket, kind, `${8 << 20}`, ...backEnd);
   try {
-    const args = ["-bios", sleepingFirmware(board), "-chardev", `socket,id=peer,path=${socket}`];
+    // A vhost-user device starts only in a machine that runs.
+    const firmware = join(folder, `firmware-${board}`);
+    writeFileSync(firmware, idleFirmware(board));
+    const args = ["-bios", firmware, "-chardev", `socket,id=peer,path=${socket}`];
     args.push("-device", `${device},chardev=peer`);
     const machine = await startQemuMachine({ board: boards[board], extraArguments: args });
     try {
