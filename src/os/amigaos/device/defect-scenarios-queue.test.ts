@@ -4,7 +4,7 @@ import { cdb } from "../../../scsi/index.js";
 import { amigaPattern, inTime, patternDisk } from "../../../testing/index.js";
 import { featureSet, ringFeatures } from "../../../transport/index.js";
 import { Command, readScsiCmdResult } from "../commands/index.js";
-import { type DeviceScenario, gatedDisk, gathered, onLoop, pause } from "./scenario.test.js";
+import { type DeviceScenario, gatedDisk, gathered, onBoth, onLoop, pause } from "./scenario.test.js";
 
 const read = (data: number, offset = 0, length = 512) => ({ command: Command.CMD_READ, offset, length, data });
 /** Features without packed rings: a test writes into a split one. */
@@ -172,32 +172,40 @@ export const queueScenarios: readonly DeviceScenario[] = [
     rule: "with more requests than slots and other commands between them all data are right (17, 32 and 64 at once)",
     run: async (profile) => {
       const content = amigaPattern(1 << 20);
-      await onLoop({ ...profile, slots: 16 }, {}, async (loop) => {
-        const program = await loop.open();
-        for (const count of [17, 32, 64]) {
-          const geometry = program.buffer(32);
-          const requests = Array.from({ length: count }, (_, index) => {
-            const data = program.buffer(512);
-            return { data, offset: 512 * index, request: program.send(read(data, 512 * index)) };
-          });
-          const direct = program.send({ command: Command.TD_GETGEOMETRY, length: 32, data: geometry });
-          const inquiry = program.send(program.scsi(cdb.inquiry(36), 36).what);
-          for (const { data, offset, request } of requests) {
-            assert.deepEqual(await inTime(program.wait(request)), { error: 0, actual: 512 });
-            assert.deepEqual(loop.memory.read(data, 512), content.subarray(offset, offset + 512));
+      await onBoth(
+        { ...profile, slots: 16 },
+        () => ({}),
+        async (loop) => {
+          const program = await loop.open();
+          for (const count of [17, 32, 64]) {
+            const geometry = program.buffer(32);
+            const requests = Array.from({ length: count }, (_, index) => {
+              const data = program.buffer(512);
+              return { data, offset: 512 * index, request: program.send(read(data, 512 * index)) };
+            });
+            const direct = program.send({ command: Command.TD_GETGEOMETRY, length: 32, data: geometry });
+            const inquiry = program.send(program.scsi(cdb.inquiry(36), 36).what);
+            for (const { data, offset, request } of requests) {
+              assert.deepEqual(await inTime(program.wait(request)), { error: 0, actual: 512 });
+              assert.deepEqual(loop.memory.read(data, 512), content.subarray(offset, offset + 512));
+            }
+            assert.equal((await inTime(program.wait(direct))).error, 0);
+            assert.equal((await inTime(program.wait(inquiry))).error, 0);
           }
-          assert.equal((await inTime(program.wait(direct))).error, 0);
-          assert.equal((await inTime(program.wait(inquiry))).error, 0);
-        }
-      });
+        },
+      );
     },
   },
   {
     id: "Q2",
     rule: "60 completions of another unit do not end a command that is on its way",
     run: async (profile) => {
-      const disk = gatedDisk(1, 0);
-      await onLoop(profile, { units: [patternDisk(0, 0), disk] }, async (loop) => {
+      let disk = gatedDisk(1, 0);
+      const options = () => {
+        disk = gatedDisk(1, 0);
+        return { units: [patternDisk(0, 0), disk] };
+      };
+      await onBoth(profile, options, async (loop) => {
         const [busy, waiting] = [await loop.open(0), await loop.open(1)];
         const direct = waiting.send(waiting.scsi(cdb.read10(0, 1), 512).what);
         await gathered(disk.gate, 1);

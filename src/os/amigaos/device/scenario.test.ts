@@ -46,6 +46,15 @@ export async function onLoop(
   await loop.close();
 }
 
+/** {@link onLoop} on a Pegasos II, and then on an AmigaOne. @param options for each, since a loop takes its units down */
+export async function onBoth(
+  profile: AmigaProfile,
+  options: () => AmigaLoopOptions,
+  work: (loop: AmigaLoop) => Promise<void>,
+): Promise<void> {
+  for (const board of ["pegasos2", "amigaone"] as const) await onLoop(profile, { ...options(), board }, work);
+}
+
 /** A disk whose reads and writes wait until they are let go. */
 export interface GatedDisk extends AmigaLoopUnit {
   readonly gate: SlowStore;
