@@ -1,3 +1,4 @@
+import { amix } from "./amix.js";
 import { blockRequests } from "./block-requests.js";
 import { blockStack } from "./block-stack.js";
 import { commands } from "./commands.js";
@@ -26,5 +27,6 @@ export const soaks: readonly Soak[] = [
   scriptsTools,
   scriptsTurns,
   storport,
+  amix,
   filesystems,
 ];

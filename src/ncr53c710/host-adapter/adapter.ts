@@ -120,7 +120,8 @@ export class NcrHostAdapter implements HostAdapter {
     };
     this.#sequencer = new BusSequencer(sequencing);
     this.#recovery = new Recovery({
-      ...{ sequencer: this.#sequencer, spare, now: () => this.#clock.now(), grace: options.grace ?? usual.grace },
+      ...{ sequencer: this.#sequencer, spare },
+      deadline: () => this.#attention.deadline(options.grace ?? usual.grace),
       fail: (request, error) => this.#fail(request, error),
       endStarted: (concerns) => this.#endStarted(concerns),
       resetBus: () => this.#reset.reset(true),

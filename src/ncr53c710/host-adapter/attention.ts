@@ -11,6 +11,8 @@ import type { StopHandler } from "./stop-handler.js";
 
 /** Stops that one look at the chip takes care of. */
 const stopsAtOnce = 64;
+/** Intervals that count at most between two looks. */
+const longestPause = 8;
 /** Looks in a row that find the chip stopped all the time, and no command has started, moved data or ended. */
 const fruitlessLooks = 64;
 
@@ -38,8 +40,13 @@ export class Attention {
   readonly #onTick = () => this.#tick();
   readonly #onTurn = () => this.#turn();
   #fruitless = 0;
-  /** The time of the last look, in whole milliseconds: asking for each command costs more than it tells. */
+  /**
+   * Milliseconds up to the last look. Time in which nobody could look, since the processor was busy with something else or
+   * asleep, is not a target's and hardly counts.
+   */
   #now = 0;
+  /** The clock then. Asking for each command costs more than it tells. */
+  #seen = 0;
   #isPolling = false;
   #isClosed = false;
   #stopWatch: (() => void) | undefined;
@@ -72,13 +79,13 @@ export class Attention {
 
   /**
    * Something is under way: from now on somebody looks.
-   * @param timeout milliseconds, 0 for ever. @returns when they are over, by a clock that goes with the looks; 0 for never.
+   * @param timeout milliseconds, 0 for ever. @returns when they are over ({@link Attention.deadline}); 0 for never.
    */
   wake(timeout = 0): number {
     if (this.#isClosed) return 0;
     const { clock, interval, isPolled } = this.#parts;
     if (this.#stopWatch === undefined) {
-      this.#now = Math.ceil(clock.now());
+      this.#seen = clock.now();
       this.#stopWatch = clock.after(interval, this.#onTick);
     }
     if (isPolled && !this.#isPolling) {
@@ -86,7 +93,12 @@ export class Attention {
       // Chips that are quick will have ended already.
       queueMicrotask(this.#onTurn);
     }
-    return timeout === 0 ? 0 : this.#now + interval + Math.ceil(timeout);
+    return timeout === 0 ? 0 : this.deadline(timeout);
+  }
+
+  /** When so many milliseconds are over, by a clock that goes with the looks. */
+  deadline(milliseconds: number): number {
+    return this.#now + this.#parts.interval + Math.ceil(milliseconds);
   }
 
   /** Nobody looks any more. */
@@ -109,19 +121,26 @@ export class Attention {
     if (this.#isClosed) return;
     const { live, recovery, isPolled, failed } = this.#parts;
     if (this.look() > 0 && !isPolled) this.lostInterrupts++;
+    this.#passTime();
     try {
       this.#callOffLate();
-      recovery.tick();
+      recovery.tick(this.#now);
     } catch (error) {
       failed(error);
     }
     if (live.count > 0 || recovery.isActive) this.wake();
   }
 
+  #passTime(): void {
+    const { clock, interval } = this.#parts;
+    const passed = Math.max(0, Math.floor(clock.now() - this.#seen));
+    this.#seen += passed;
+    this.#now += Math.min(passed, interval * longestPause);
+  }
+
   #callOffLate(): void {
-    const { live, clock, recovery } = this.#parts;
-    const now = Math.ceil(clock.now());
-    this.#now = now;
+    const { live, recovery } = this.#parts;
+    const now = this.#now;
     for (let request = live.oldest; request !== undefined; ) {
       // What is called off may be gone from the list.
       const { younger } = request;

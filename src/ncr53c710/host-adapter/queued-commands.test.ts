@@ -26,8 +26,11 @@ test("§7.6: many commands of a unit fail at once: each has the sense data of it
       (position / 512) % 3 === 0 ? undefined : new StoreError("read", "by rule");
     return new SlowStore(new FailingStore(store, rule), { longestDelay: 2, seed: ++count });
   };
+  // The chip works beside the host, so that several commands have failed before the first one is asked about.
+  const schedule = (turn: () => void) => void setImmediate(turn);
+  const chip = { turns: "scheduled", schedule, instructionsPerTurn: 4 } as const;
   for (const target of [{}, { disconnect: "always" }] as const) {
-    await withRig({ wrapStore, target }, async ({ adapter }) => {
+    await withRig({ wrapStore, target, chip }, async ({ adapter }) => {
       for (const id of [0, 3]) adapter.setQueueing(unitAddress(id, 0), true);
       const all = Array.from({ length: 60 }, async (_, block) => {
         const answer = await adapter.execute(unitAddress(block % 2 === 0 ? 0 : 3, 0), cdb.read10(block, 1), oneBlock());

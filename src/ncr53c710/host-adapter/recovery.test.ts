@@ -119,7 +119,7 @@ test("a request that ended while its calling off had to wait, and was sent again
     const ends: string[] = [];
     const over = new Promise<void>((resolve) => {
       other.onEnd = () => {
-        ends.push(other.state);
+        ends.push(`${other.state} ${other.response}`);
         if (ends.length === 1) adapter.submit(other);
         else resolve();
       };
@@ -130,17 +130,31 @@ test("a request that ended while its calling off had to wait, and was sent again
     // The first target does not hear ABORT, so that the other request has to wait until BUS DEVICE RESET is done.
     const target = board.chip.port.wire.target(3) as WireTarget;
     const selected = target.selected.bind(target);
-    let isDeaf = true;
-    target.selected = (initiator, attention) => !isDeaf && selected(initiator, attention);
-    setTimeout(() => {
-      isDeaf = false;
-    }, 100);
+    target.selected = (initiator, attention) => adapter.counters.deviceResets > 0 && selected(initiator, attention);
     adapter.callOff(stuck);
     adapter.callOff(other);
     await over;
-    assert.deepEqual(ends, ["done", "done"]);
+    assert.deepEqual(ends, ["done 0", "done 0"]);
     assert.equal(stuck.state, "failed");
-    assert.deepEqual([adapter.counters.aborts, adapter.counters.deviceResets], [1, 1]);
+    const { aborts, deviceResets, busResets } = adapter.counters;
+    assert.deepEqual([aborts, deviceResets, busResets], [1, 1, 0]);
     for (const request of [stuck, other]) adapter.releaseRequest(request);
+  });
+});
+
+test("time in which the processor was busy elsewhere is not a target's: commands are not called off for it", async () => {
+  const faults = { command: (): CommandFault => ({ kind: "delay", milliseconds: 15 }) };
+  const beBusy = (milliseconds: number) => {
+    for (const end = performance.now() + milliseconds; performance.now() < end; );
+  };
+  await withRig({ faults, driver: { timeout: 150, grace: 50, watch: 5 } }, async ({ adapter }) => {
+    // While a command is away, and between two while the next look is due.
+    const during = adapter.execute(unit, cdb.testUnitReady());
+    await new Promise((resolve) => setImmediate(resolve));
+    beBusy(400);
+    assert.equal((await during).status, 0);
+    beBusy(400);
+    assert.equal((await adapter.execute(unit, cdb.testUnitReady())).status, 0);
+    assert.equal(adapter.counters.aborts, 0);
   });
 });

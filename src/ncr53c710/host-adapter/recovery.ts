@@ -12,9 +12,8 @@ export interface RecoveryParts {
   readonly sequencer: BusSequencer;
   /** Carries last messages to targets that are not connected. */
   readonly spare: AdapterRequest;
-  readonly now: () => number;
-  /** Milliseconds of a step. */
-  readonly grace: number;
+  /** When a step that begins now has had its time. */
+  deadline(): number;
   /** Ends a command that cannot touch memory any more. */
   fail(request: AdapterRequest, error: Error): void;
   /** Ends the commands of these that were started: their target has forgotten them. */
@@ -99,10 +98,10 @@ export class Recovery {
     for (const { done } of jobs) done?.();
   }
 
-  /** Looks at the time. */
-  tick(): void {
+  /** Looks at the time, on the clock of the deadlines. */
+  tick(now: number): void {
     const job = this.#job;
-    if (job === undefined || this.#parts.now() < this.#deadline) return;
+    if (job === undefined || now < this.#deadline) return;
     this.#escalate(job, this.#parts.sequencer.state === "connected");
   }
 
@@ -156,8 +155,8 @@ export class Recovery {
   }
 
   #take(job: Job): void {
-    const { sequencer, spare, now, grace } = this.#parts;
-    this.#deadline = now() + grace;
+    const { sequencer, spare } = this.#parts;
+    this.#deadline = this.#parts.deadline();
     const { request } = job;
     if (this.#isPatient(job)) return;
     const isAbort = job.step === "abort";
