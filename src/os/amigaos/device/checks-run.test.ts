@@ -241,7 +241,7 @@ for (const board of boards) {
         target === 1 && isDead && opcode !== 0x12 ? ({ kind: "never" } as const) : undefined,
     };
     let isDead = false;
-    const loop = await openAmigaLoop({ board, faults, timeout: 80 });
+    const loop = await openAmigaLoop({ board, faults, timeout: 250 });
     const [living, dead] = [await loop.open(0), await loop.open(1)];
     await readMany(dead, 1, 512);
     isDead = true;
@@ -249,7 +249,7 @@ for (const board of boards) {
     const command = dead.send(dead.scsi(cdb.testUnitReady(), 16).what);
     await readMany(living, 60, 512);
     for (const request of [...requests, command]) {
-      assert.deepEqual(await inTime(dead.wait(request), 1500), { error: -7, actual: 0 });
+      assert.deepEqual(await inTime(dead.wait(request), 4000), { error: -7, actual: 0 });
     }
     isDead = false;
     await readMany(dead, 3, 512);

@@ -18,7 +18,7 @@ for (const board of ["amigaone", "pegasos2"] as const) {
       },
     };
     const units = [patternDisk(0, 0), patternDisk(1, 0)];
-    const loop = await openAmigaLoop({ board, units, faults, timeout: 80 });
+    const loop = await openAmigaLoop({ board, units, faults, timeout: 250 });
     const { core } = loop.function;
     // The device does not hear of the control queue.
     const notify = core.notify.bind(core);
