@@ -34,8 +34,8 @@ export async function benchIdle(print: (line: string) => void): Promise<void> {
   }
 }
 
-/** Of all threads of a process. */
-function voluntarySwitches(pid: number): number {
+/** Times that the threads of a process went to sleep, together. */
+export function voluntarySwitches(pid: number): number {
   let sum = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1");
@@ -44,8 +44,8 @@ function voluntarySwitches(pid: number): number {
   return sum;
 }
 
-/** KiB. */
-function ownMemory(pid: number): number {
+/** Memory that is a process's own (RssAnon), in KiB. */
+export function ownMemory(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]);
 }
 

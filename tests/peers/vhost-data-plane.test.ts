@@ -1,4 +1,4 @@
-/** `ringside serve` under load and at rest: what others do to its image and its memory never ends it. */
+/** `ringside serve` under load: what others do to its image and its memory never ends it. */
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

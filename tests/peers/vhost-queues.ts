@@ -8,7 +8,7 @@ const memorySize = 1 << 20;
 
 /** Connects, and sets queues 0 and 1 up. @param afterFirst done when the first one runs. */
 export async function connectQueues(
-  { path }: InProcessBackEnd,
+  { path }: Pick<InProcessBackEnd, "path">,
   features = featureSet(30, 32),
   afterFirst: (fe: RawFrontEnd) => Promise<void> = async () => {},
 ): Promise<{ readonly fe: RawFrontEnd; readonly rings: readonly RawRing[] }> {

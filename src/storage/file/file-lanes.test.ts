@@ -235,6 +235,43 @@ for (const lane of [undefined, "threads", "io_uring"] as const) {
   });
 }
 
+for (const lanes of [false, "threads", "io_uring"] as const) {
+  const skip = lanes === "io_uring" ? uringOptions : {};
+  test(
+    `two flushes run at once; those that come meanwhile share the next, which begins after them (${lanes})`,
+    skip,
+    async (t) => {
+      const store = opened(t, copyOfImage("flushed.img"), { lanes });
+      const [first, second, third, fourth] = [store.flush(), store.flush(), store.flush(), store.flush()];
+      assert.equal(new Set([first, second, third]).size, 3);
+      assert.equal(fourth, third);
+      let isFirstDone = false;
+      void Promise.race([first, second]).then(() => {
+        isFirstDone = true;
+      });
+      await third;
+      assert.ok(isFirstDone, "what is shared is not done before one of those that ran");
+      await Promise.all([first, second]);
+      const [fifth, sixth] = [store.flush(), store.flush()];
+      assert.ok(fifth !== third && sixth !== fifth, "nobody shares what is done");
+      await Promise.all([fifth, sixth]);
+      const atEnd = [1, 2, 3, 4, 5].map(() => store.flush());
+      await store.close();
+      await Promise.all(atEnd);
+    },
+  );
+
+  test(`a flush that fails fails all that share it, and all after it (${lanes})`, skip, async (t) => {
+    const fd = openSync("/dev/null", "r+");
+    const ways = lanes === false ? {} : { lanes: new FileLanes(fd, { path: "null", slowLane: lanes }) };
+    const store = new FileStore(fd, { path: "null", byteLength: 4096, isReadOnly: false, ...ways });
+    t.after(() => store.close());
+    const ends = await Promise.allSettled([1, 2, 3, 4, 5].map(() => store.flush()));
+    assert.deepEqual(new Set(ends.map(({ status }) => status)), new Set(["rejected"]));
+    await assert.rejects(async () => store.flush(), StoreError);
+  });
+}
+
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 

@@ -59,6 +59,8 @@ export class FileLanes {
   readonly #path: string;
   readonly #alignment: number;
   readonly #lane: SlowLane;
+  /** For what io_uring would give to threads of its own, which wake up every five seconds for ever after. */
+  readonly #threads: ThreadLane;
   /** Slot 0 is for what is done at once, one more for each slow request. */
   readonly #vectors = new IoVectors(depth + 1);
   readonly #slow: (SlowRequest | undefined)[] = new Array<SlowRequest | undefined>(depth + 1).fill(undefined);
@@ -81,7 +83,8 @@ export class FileLanes {
     this.#canTryWrite = directAlignment === 0;
     const ended = (slot: number, result: number) => this.#ended(slot, result);
     const uring = slowLane === "threads" ? undefined : UringLane.open(fd, depth, ended);
-    this.#lane = uring ?? new ThreadLane(fd, ended);
+    this.#threads = new ThreadLane(fd, ended);
+    this.#lane = uring ?? this.#threads;
   }
 
   /** What the slow lane is. */
@@ -225,7 +228,9 @@ export class FileLanes {
       }
       request.step = this.#vectors.byteLength;
     }
-    this.#lane.begin(operation, position + done, this.#vectors.addressOf(slot), vectors, slot);
+    const blocks = operation === SlowOperation.Sync || (operation === SlowOperation.Write && this.#alignment === 0);
+    const lane = blocks ? this.#threads : this.#lane;
+    lane.begin(operation, position + done, this.#vectors.addressOf(slot), vectors, slot);
   }
 
   #ended(slot: number, result: number): void {

@@ -1,5 +1,6 @@
 /** A raw image file or a block device. Reads and writes go straight between the file and guest memory. */
 import { closeSync, fdatasync, readSync, writeSync } from "node:fs";
+import { promisify } from "node:util";
 import { PageViews, Scatter } from "../../memory/index.js";
 import { checkRange } from "../check-range.js";
 import { type Answer, type ExtentStatus, type Store, StoreError } from "../store.js";
@@ -21,6 +22,10 @@ export interface FileStoreOptions {
   mapped?: MappedPages | undefined;
 }
 
+/** Flushes at once: with one alone a few writers wait for each other, more are not faster, and make the medium flush more. */
+const mostFlushes = 2;
+const syncFile = promisify(fdatasync);
+
 /** Node takes at most 2^31 − 1 bytes a call. */
 const largestCall = 2 ** 30;
 /** Scattered requests go through a buffer of this size: one call and a copy instead of a call for each piece. */
@@ -41,6 +46,10 @@ export class FileStore implements Store {
   #zeros: Scatter | undefined;
   #running = 0;
   #whenIdle: (() => void) | undefined;
+  /** Flushes that run, and the one after them. */
+  #flushing = 0;
+  #nextFlush: Promise<void> | undefined;
+  #beginNext: (() => void) | undefined;
   #flushFailure: StoreError | undefined;
   #isClosed = false;
 
@@ -109,28 +118,34 @@ export class FileStore implements Store {
     return undefined;
   }
 
-  /** Answers when the medium has it. A failure stays: after one the system may have dropped what was not written. */
+  /**
+   * Answers when the medium has it. While as many run as may at once, all that come share the next one: those that run may
+   * have begun before what it is to make durable. A failure stays: after one the system may have dropped what was not
+   * written.
+   */
   flush(): Answer {
     if (this.isReadOnly) return undefined;
-    if (this.#lanes !== undefined) return this.#flushThrough(this.#lanes);
-    this.#running++;
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#fd, (error) => {
-        if (error !== null) this.#flushFailure ??= this.#failure(error);
-        if (this.#flushFailure !== undefined) reject(this.#flushFailure);
-        else resolve();
-        this.#finishOne();
-      });
+    if (this.#flushing < mostFlushes) return this.#flushOnce();
+    this.#nextFlush ??= new Promise((resolve) => {
+      this.#beginNext = () => resolve(this.#flushOnce());
     });
+    return this.#nextFlush;
   }
 
-  async #flushThrough(lanes: FileLanes): Promise<void> {
+  async #flushOnce(): Promise<void> {
+    this.#flushing++;
+    this.#running++;
     try {
-      await lanes.sync();
+      await (this.#lanes === undefined ? syncFile(this.#fd) : this.#lanes.sync());
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      this.#flushFailure ??= error;
+      this.#flushFailure ??= error instanceof StoreError ? error : this.#failure(error);
     }
+    this.#flushing--;
+    const begin = this.#beginNext;
+    this.#beginNext = undefined;
+    this.#nextFlush = undefined;
+    begin?.();
+    this.#finishOne();
     if (this.#flushFailure !== undefined) throw this.#flushFailure;
   }
 
