@@ -41,6 +41,8 @@ function takeOver(command: Command): void {
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return ExitStatus.Done;
+    // The help, on standard error, is the answer.
+    if (error.code === "commander.help") return ExitStatus.WrongCall;
     process.stderr.write(`ringside: ${oneLine(error.message).replace(/^error: /, "")}\n`);
     return ExitStatus.WrongCall;
   }

@@ -138,8 +138,8 @@ export function buildProgram({ version, interruption }: ProgramContext): Command
   const program = new Command("ringside")
     .description("Runs storage adapters of virtual machines: drivers and devices, both sides of the ring.")
     .version(version, "--version", "print the version")
-    .helpOption("--help", "print help")
-    .helpCommand(false)
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print the help of a command")
     .showSuggestionAfterError(true)
     .addHelpText("after", `\nringside COMMAND --help tells more, with examples.\n${exitStatuses}`);
 

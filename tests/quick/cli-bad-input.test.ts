@@ -277,12 +277,18 @@ for (const [what, { words, says, status = 2, skip }] of Object.entries(badCalls)
   });
 }
 
-test("without words: the help on standard error, exit status 2", async (t) => {
-  const result = await new CliFolder(t).run([]);
-  assert.equal(result.status, 2);
-  assert.equal(result.stdout, "");
-  assert.match(result.stderr, /^Usage: ringside/);
-});
+for (const [what, words, start] of [
+  ["without words", [], /^Usage: ringside \[/],
+  ["scripts alone", ["scripts"], /^Usage: ringside scripts \[/],
+  ["help with what is not there", ["help", "nothing"], /^Usage: ringside \[/],
+] as const) {
+  test(`${what}: nothing but the help, on standard error, exit status 2`, async (t) => {
+    const result = await new CliFolder(t).run(words);
+    assert.deepEqual([result.status, result.stdout], [2, ""]);
+    assert.match(result.stderr, start);
+    assert.doesNotMatch(result.stderr, /ringside: |outputHelp/);
+  });
+}
 
 test("--format raw takes a qcow2 file as a disk of its bytes", async (t) => {
   const folder = new CliFolder(t);

@@ -236,4 +236,10 @@ test("--version and --help", async (t) => {
   assert.equal(help.status, 0);
   assert.match(help.stdout, /Examples:/);
   assert.match(help.stdout, /Exit status: 0 done; 1 the work failed; 2 the call was wrong/);
+  for (const words of [
+    ["run", "-h"],
+    ["help", "run"],
+  ]) {
+    assert.deepEqual(await folder.run(words), help);
+  }
 });
