@@ -21,17 +21,28 @@ type Manner = "answers" | "late" | "never";
 export interface SubjectOptions extends LoopbackMachineOptions {
   readonly manner?: Manner;
   readonly timeout?: number;
-  /** Of the driver; the device has two. Default 2. */
-  readonly queues?: number;
-  readonly queueSize?: number;
+}
+
+/** How a device is with requests, and how many it was given. */
+class Conduct {
+  manner: Manner;
+  seen = 0;
+
+  constructor(manner: Manner = "answers") {
+    this.manner = manner;
+  }
+
+  /** What becomes of a request; the same by both kinds of fault. */
+  next() {
+    this.seen++;
+    if (this.manner === "answers") return undefined;
+    return this.manner === "never" ? ({ kind: "never" } as const) : ({ kind: "delay", milliseconds: 15 } as const);
+  }
 }
 
 /** A driver and its device. */
-export interface Subject {
+export interface Subject extends Conduct {
   readonly loop: Loopback | BlkLoopback;
-  manner: Manner;
-  /** Requests that the device was given. */
-  seen: number;
   read(block: number, bytes: Uint8Array, options?: Patience): Promise<unknown>;
   write(block: number, bytes: Uint8Array, options?: Patience): Promise<unknown>;
 }
@@ -42,43 +53,34 @@ interface Patience {
   readonly signal?: AbortSignal;
 }
 
-/** The same behaviour by both kinds of fault. */
-function mannerOf(subject: { manner: Manner; seen: number }) {
-  subject.seen++;
-  if (subject.manner === "answers") return undefined;
-  return subject.manner === "never" ? ({ kind: "never" } as const) : ({ kind: "delay", milliseconds: 15 } as const);
-}
+const queueSize = 16;
 
-async function openBlk(options: SubjectOptions): Promise<Subject> {
-  const { manner = "answers", timeout = 5000, queues = 2, queueSize = 16, ...rest } = options;
-  const state = { manner, seen: 0 };
+async function openBlk({ manner, timeout = 5000, ...rest }: SubjectOptions): Promise<Subject> {
+  const conduct = new Conduct(manner);
   const loop = await createBlkLoopback({
-    ...rest,
-    faults: { blockRequest: () => mannerOf(state) },
+    ...{ ...rest, faults: { blockRequest: () => conduct.next() } },
     device: { queues: 2, queueSize },
-    driver: { queues, timeout, grace: 30 },
+    driver: { queues: 2, timeout, grace: 30 },
   });
-  return Object.assign(state, {
+  return Object.assign(conduct, {
     loop,
     read: (block: number, bytes: Uint8Array, how = {}) => loop.driver.readSectors(block, bytes, how),
     write: (block: number, bytes: Uint8Array, how = {}) => loop.driver.writeSectors(block, bytes, how),
   });
 }
 
-async function openScsi(options: SubjectOptions): Promise<Subject> {
-  const { manner = "answers", timeout = 5000, queues = 2, queueSize = 16, ...rest } = options;
-  const state = { manner, seen: 0 };
+async function openScsi({ manner, timeout = 5000, ...rest }: SubjectOptions): Promise<Subject> {
+  const conduct = new Conduct(manner);
   const loop = await createLoopback({
-    ...rest,
-    faults: { command: () => mannerOf(state) },
+    ...{ ...rest, faults: { command: () => conduct.next() } },
     device: { requestQueues: 2, queueSize },
-    driver: { requestQueues: queues, timeout },
+    driver: { requestQueues: 2, timeout },
   });
   const send = async (command: Uint8Array, data: { dataIn?: Uint8Array; dataOut?: Uint8Array }) => {
     const { response, status } = await loop.driver.execute(unit, command, data);
     assert.deepEqual([response, status], [0, 0]);
   };
-  return Object.assign(state, {
+  return Object.assign(conduct, {
     loop,
     read: (block: number, dataIn: Uint8Array, how = {}) =>
       send(cdb.read10(block, dataIn.length / blockSize), { dataIn, ...how }),

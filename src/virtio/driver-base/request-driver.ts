@@ -242,9 +242,14 @@ export abstract class RequestDriver<Request extends RingRequest> extends DriverL
     const { uses } = request;
     const timer = setTimeout(() => {
       this.#graceTimers.delete(timer);
-      if (request.outcome === "in-flight" && request.uses === uses) this.giveUp(error);
+      if (this.hasStill(request, uses)) this.giveUp(error);
     }, milliseconds);
     this.#graceTimers.add(timer);
+  }
+
+  /** Whether the device has a request that was put on a ring `uses` times. */
+  protected hasStill(request: Request, uses: number): boolean {
+    return request.outcome === "in-flight" && request.uses === uses;
   }
 
   protected override async prepareFreeze(): Promise<void> {

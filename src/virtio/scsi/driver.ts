@@ -159,7 +159,10 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
     return this.#control.manage(subtype, encodeVirtioLun(address), tag);
   }
 
-  /** Asks which of `events` (`AsyncEvent` bits) a unit can report, and subscribes to them unless `query`. */
+  /**
+   * Asks which of `events` (`AsyncEvent` bits) a unit can report, and subscribes to them unless `query`. A freeze ends the
+   * subscription, as every reset does.
+   */
   asyncNotifications(
     address: UnitAddress,
     events: number,
@@ -171,9 +174,11 @@ export class VirtioScsiDriver extends RequestDriver<ScsiRequest> implements Scsi
   /** Has the command aborted: it comes back over its ring. A device that keeps it, or does not answer, is given up. */
   protected callOff(request: ScsiRequest, error: RequestAborted): void {
     this.giveUpUnlessReturned(request, abortGrace, error);
-    this.manageTasks(TaskManagement.AbortTask, request.address, request.tag).catch((failure: unknown) =>
-      this.giveUp(failure),
-    );
+    const { uses } = request;
+    this.manageTasks(TaskManagement.AbortTask, request.address, request.tag).catch((failure: unknown) => {
+      // A freeze that reset the device ended both.
+      if (this.hasStill(request, uses)) this.giveUp(failure);
+    });
   }
 
   protected override mayStart(request: ScsiRequest): boolean {

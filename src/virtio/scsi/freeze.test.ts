@@ -75,6 +75,25 @@ test("task management that the device has is waited for by a freeze, no longer t
   await loop.close();
 });
 
+test("an abort that the device does not answer ends with the freeze's reset: the driver is frozen, not given up", async () => {
+  const faults = { command: () => ({ kind: "never" }) as const };
+  const loop = await createLoopback({ faults, driver: { timeout: 20 } });
+  const { driver, device } = loop;
+  const notified = device.notified.bind(device);
+  device.notified = (queue) => {
+    if (queue !== 0) notified(queue);
+  };
+  const controller = new AbortController();
+  const command = driver.execute(unit, cdb.testUnitReady(), { timeout: 0, signal: controller.signal });
+  controller.abort();
+  await assert.rejects(command, /called off/);
+  await driver.freeze();
+  await loop.machine.idle(5);
+  assert.deepEqual([driver.state, driver.failure], ["frozen", undefined]);
+  await driver.restore();
+  await loop.close();
+});
+
 test("sizes that the driver asked for are asked for again", async () => {
   const loop = await createLoopback({ driver: { cdbSize: 64, senseSize: 40 } });
   const { driver } = loop;
