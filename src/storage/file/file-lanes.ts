@@ -228,9 +228,11 @@ export class FileLanes {
       }
       request.step = this.#vectors.byteLength;
     }
-    const blocks = operation === SlowOperation.Sync || (operation === SlowOperation.Write && this.#alignment === 0);
-    const lane = blocks ? this.#threads : this.#lane;
-    lane.begin(operation, position + done, this.#vectors.addressOf(slot), vectors, slot);
+    const at = position + done;
+    const address = this.#vectors.addressOf(slot);
+    if (operation === SlowOperation.Sync || (operation === SlowOperation.Write && this.#alignment === 0)) {
+      this.#threads.begin(operation, at, address, vectors, slot);
+    } else this.#lane.begin(operation, at, address, vectors, slot);
   }
 
   #ended(slot: number, result: number): void {

@@ -4,6 +4,9 @@
 export const SlowOperation = { Read: 0, Write: 1, Sync: 2 } as const;
 export type SlowOperation = (typeof SlowOperation)[keyof typeof SlowOperation];
 
+/** What moves data. */
+export type Transfer = typeof SlowOperation.Read | typeof SlowOperation.Write;
+
 /** Told when an operation ended: a count of bytes, or a negative error number. */
 export type SlowEnded = (slot: number, result: number) => void;
 
@@ -14,7 +17,7 @@ export interface SlowLane {
    * Begins an operation; its end is told by an event of the loop, never from inside this call.
    * @param address of the vectors in this process; they stay as they are until the end. @param slot comes back.
    */
-  begin(operation: SlowOperation, position: number, address: number, vectors: number, slot: number): void;
+  begin(operation: Transfer, position: number, address: number, vectors: number, slot: number): void;
   /** Nothing is under way any more. */
   close(): void;
 }

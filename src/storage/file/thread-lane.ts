@@ -1,6 +1,7 @@
 /**
- * The slow lane where io_uring is refused (containers, `kernel.io_uring_disabled`): blocking calls on the threads of
- * Node's pool, as many at once as that has (4, or what UV_THREADPOOL_SIZE says).
+ * The slow lane for flushes and for writes through the page cache, and for everything where io_uring is refused
+ * (containers, `kernel.io_uring_disabled`): blocking calls on the threads of Node's pool, as many at once as that has (4,
+ * or what UV_THREADPOOL_SIZE says).
  */
 import { koffi, libcFunction } from "../../linux/index.js";
 import { type SlowEnded, type SlowLane, SlowOperation } from "./slow-lane.js";

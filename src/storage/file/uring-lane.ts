@@ -5,13 +5,12 @@
 import {
   closeDescriptor,
   createEventDescriptor,
-  fsyncDataOnly,
   IoUring,
   UringOperation,
   type Watch,
   watchEvent,
 } from "../../linux/index.js";
-import { type SlowEnded, type SlowLane, SlowOperation } from "./slow-lane.js";
+import { type SlowEnded, type SlowLane, SlowOperation, type Transfer } from "./slow-lane.js";
 
 /** Operations that are handed over together at most, before the turn ends. */
 const largestBatch = 8;
@@ -50,17 +49,10 @@ export class UringLane implements SlowLane {
     }
   }
 
-  begin(operation: SlowOperation, position: number, address: number, vectors: number, slot: number): void {
+  begin(operation: Transfer, position: number, address: number, vectors: number, slot: number): void {
     const ring = this.#ring;
-    for (;;) {
-      if (operation === SlowOperation.Sync) {
-        if (ring.prepare(UringOperation.Fsync, this.#fd, 0, 0, 0, fsyncDataOnly, slot)) break;
-      } else {
-        const code = operation === SlowOperation.Read ? UringOperation.ReadVector : UringOperation.WriteVector;
-        if (ring.prepare(code, this.#fd, position, address, vectors, 0, slot)) break;
-      }
-      ring.submit();
-    }
+    const code = operation === SlowOperation.Read ? UringOperation.ReadVector : UringOperation.WriteVector;
+    while (!ring.prepare(code, this.#fd, position, address, vectors, 0, slot)) ring.submit();
     if (ring.prepared >= this.#batch) {
       ring.submit();
       this.#batch = Math.min(largestBatch, 2 * this.#batch);
