@@ -1,7 +1,8 @@
 /**
  * Our virtio-scsi device as a vhost-user back end of its own process, for QEMU machines whose disks are to misbehave:
  * `fork("amigaos-back-end.js", [SOCKET])`. A message {@link BackEndOrder} changes what its disks do, and is answered by a
- * {@link BackEndState}. At 0/0 and 1/1 are disks with a pattern, at 2/0 one whose reads wait until they are let go.
+ * {@link BackEndState}. At 0/0 and 1/1 are disks with a pattern, at 2/0 one whose reads wait until they are let go, at
+ * 3/1 one with peripheral qualifier 3.
  */
 import type { Strike } from "../../src/os/amigaos/commands/command-checks.test.js";
 import { linuxBackEndSystem, nodeEvents, VhostUserServer } from "../../src/platform/vhost-user/index.js";
@@ -67,6 +68,15 @@ class RuledDisk extends Disk {
   }
 }
 
+/** A disk that says that no unit is connected there: peripheral qualifier 3. */
+class HiddenDisk extends Disk {
+  override execute(task: ScsiTask): undefined | Promise<void> {
+    const answer = super.execute(task);
+    if (task.cdb[0] === 0x12) task.dataIn.write(Uint8Array.of(0x60));
+    return answer;
+  }
+}
+
 function ruledDisk(): Disk {
   return new RuledDisk(MemoryStore.of(amigaPattern(1 << 20)), { powerOnAttention: false });
 }
@@ -76,6 +86,7 @@ const bus = new ScsiBus();
 bus.attach(0, 0, ruledDisk());
 bus.attach(1, 1, ruledDisk());
 bus.attach(2, 0, new Disk(gate, { powerOnAttention: false }));
+bus.attach(3, 1, new HiddenDisk(new MemoryStore(1 << 20), { powerOnAttention: false }));
 const device = new VirtioScsiDevice(bus, {
   ...{ queueSize: 128, segMax: 126 },
   faults: {

@@ -76,6 +76,11 @@ async function behindQemu(
       const adapters = findVirtioAdapters(machine).filter((one): one is FoundPciAdapter => one.on === "pci");
       const system = await openAmigaos(machine, adapters, options);
       assert.equal(system.controllers[0].kind, `pci-${mode}`);
+      // Check 8: what says that no unit is connected (3/1) is none.
+      assert.deepEqual(
+        system.device.units.map((unit) => `${unit?.target}/${unit?.lun}`),
+        ["0/0", "1/1", "2/0"],
+      );
       await work({ system, backEnd });
       await system.close();
     });

@@ -237,7 +237,7 @@ for (const board of [amigaone, pegasos2]) {
   );
 
   test(
-    `check 8 on QEMU's ${board.name}: a CD is a unit, qualifier 3 is none, version 1.5 has 8 at most`,
+    `check 8 on QEMU's ${board.name}: a CD is a unit, what is not there is none, version 1.5 has 8 at most`,
     skip,
     async () => {
       const disks: QemuDisk[] = Array.from({ length: 10 }, (_, index) => ({
@@ -246,7 +246,7 @@ for (const board of [amigaone, pegasos2]) {
         lun: index & 1,
       }));
       disks[1] = { ...disks[1], kind: "cd" };
-      // Where a target has other units QEMU answers for one that is not there, with qualifier 3.
+      // Where a target has other units QEMU answers for one that is not there, with qualifier 3 and no type.
       const found = disks.map(({ target = 0, lun = 0 }, index) => [target, lun, index === 1 ? 5 : 0]);
       for (const [profile, count] of [
         ["strict", 8],
