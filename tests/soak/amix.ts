@@ -214,7 +214,7 @@ async function run(round: Round): Promise<void> {
   let failsReads = false;
   for (let unit = 0; unit < targets; unit++) {
     const isSlow = !isStrict && random.chance(0.5);
-    models.push(new DiskModel(diskBlocks, unit, isSlow));
+    models.push(new DiskModel(diskBlocks, unit));
     const rule = ({ kind, position, length }: { kind: string; position: number; length: number }) => {
       const last = (position + length) / blockSize;
       for (let at = position / blockSize; failsReads && kind === "read" && at < last; at++) {

@@ -16,22 +16,14 @@ export function stampedRun(stamp: number, block: number, count: number): Uint8Ar
 export class DiskModel {
   /** Undefined where nothing is known. */
   readonly #stamps: (number | undefined)[];
-  /** Blocks about which nothing will be known any more. */
-  readonly #lost = new Set<number>();
-  readonly #writesLate: boolean;
 
-  /** @param writesLate writes may still happen after they were called off. */
-  constructor(blocks: number, stamp: number, writesLate: boolean) {
+  constructor(blocks: number, stamp: number) {
     this.#stamps = new Array<number | undefined>(blocks).fill(stamp);
-    this.#writesLate = writesLate;
   }
 
-  /** A write ended: well, with this stamp, or in another way. */
+  /** A write ended: well, with this stamp, or in another way: then it has happened or not, and does not happen later. */
   written(first: number, count: number, stamp: number | undefined): void {
-    for (let block = first; block < first + count; block++) {
-      if (stamp === undefined && this.#writesLate) this.#lost.add(block);
-      this.#stamps[block] = this.#lost.has(block) ? undefined : stamp;
-    }
+    this.#stamps.fill(stamp, first, first + count);
   }
 
   /** Compares what was read. @throws AssertionError */

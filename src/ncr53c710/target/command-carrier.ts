@@ -42,6 +42,10 @@ export class CommandCarrier {
   readonly #bus: ScsiBus;
   readonly #options: TargetOptions;
   readonly #host: CommandHost;
+  /** Writes that units work on, those that were called off meanwhile among them. */
+  readonly #writes = new Set<TargetCommand>();
+  /** Commands that wait until such writes are over, or these would happen after them. */
+  #held: TargetCommand[] = [];
   readonly #nexuses = Array.from({ length: wireIds }, (_, id) => new Nexus(`scsi id ${id}`));
 
   constructor(id: number, bus: ScsiBus, options: TargetOptions, host: CommandHost) {
@@ -175,13 +179,47 @@ export class CommandCarrier {
       this.#host.comeBack(command);
       return;
     }
+    this.#executeLater(command);
+  }
+
+  /** Executes a command that waits off the bus, or on it without a word. */
+  #executeLater(command: TargetCommand): void {
+    if (this.#isHeldUp(command)) return;
+    const { task } = command;
+    const unit = this.#unit(command);
+    if (unit === undefined) {
+      task.status = ScsiStatus.Busy;
+      command.stage = "status";
+      this.#host.comeBack(command);
+      return;
+    }
     command.makeRoom(command.dataIn, task.expectedIn);
-    const answer = this.#unit(command)?.execute(task);
-    this.#comeBackAfter(command, answer ?? Promise.resolve());
+    this.#comeBackAfter(command, unit.execute(task) ?? Promise.resolve());
+  }
+
+  /** Whether a command has to wait for a write that was called off. */
+  #isHeldUp(command: TargetCommand): boolean {
+    for (const write of this.#writes) {
+      if (!write.isAborted || write.lun !== command.lun) continue;
+      // A store that hangs must not gather those that were called off.
+      this.#held = this.#held.filter(({ isAborted }) => !isAborted);
+      this.#held.push(command);
+      return true;
+    }
+    return false;
+  }
+
+  #writeEnded(write: TargetCommand): void {
+    if (!this.#writes.delete(write) || !write.isAborted) return;
+    for (const command of this.#held.splice(0)) if (!command.isAborted) this.#executeLater(command);
   }
 
   #execute(command: TargetCommand, unit: LogicalUnit): void {
     const { task } = command;
+    if (this.#writes.size > 0 && this.#isHeldUp(command)) {
+      this.#waitForUnit(command);
+      return;
+    }
     command.makeRoom(command.dataIn, task.expectedIn);
     const answer = unit.execute(task);
     if (answer === undefined) {
@@ -196,7 +234,9 @@ export class CommandCarrier {
   }
 
   #comeBackAfter(command: TargetCommand, answer: Promise<void>): void {
+    if (command.task.expectedOut > 0) this.#writes.add(command);
     const done = () => {
+      this.#writeEnded(command);
       if (command.isAborted) return;
       this.#executed(command);
       this.#host.comeBack(command);

@@ -97,6 +97,27 @@ test("§7.6: another unit of the same target is not concerned", async () => {
   assert.equal(failedBlock(initiator), 100 + first, "LUN 0's");
 });
 
+test("a write that was called off while its store works on it does not happen after what is sent later", async () => {
+  const slow = new SlowStore(new MemoryStore(diskBlocks * blockSize), { isHeld: true });
+  const initiator = new Initiator({}, { store: () => slow });
+  const write = (value: number, tag: number) => {
+    initiator.begin(mayLeave, Message.SimpleTag, tag);
+    initiator.command(cdb.write10(5, 1));
+    for (let byte = 0; byte < blockSize; byte++) initiator.put(value);
+    assert.equal(initiator.get(Phase.MessageIn), Message.SaveDataPointer);
+    assert.equal(initiator.get(Phase.MessageIn), Message.Disconnect);
+  };
+  write(0x11, 1);
+  initiator.begin(0x80, Message.SimpleTag, 1, Message.AbortTag);
+  write(0x22, 2);
+  assert.equal(slow.heldRequests, 1, "the second one waits");
+  await slow.releaseAll();
+  await later();
+  await slow.releaseAll();
+  await later();
+  assert.deepEqual(comeBack(initiator), { tag: 2, status: 0 });
+});
+
 test("an aborted command of several steps does not take the next one", async () => {
   const slow = new SlowStore(new MemoryStore(diskBlocks * blockSize), { isHeld: true });
   const initiator = new Initiator({}, { store: () => slow });

@@ -25,10 +25,11 @@ export const Message = {
 /** COMMAND COMPLETE, which every command ends with: one array for all. */
 export const commandComplete: readonly number[] = [Message.CommandComplete];
 
-/** IDENTIFY of each LUN as targets send it, and SIMPLE QUEUE TAG of each tag: they come with every reselection. */
+/** IDENTIFY of each LUN as targets send it: it comes with every reselection. */
 export const identifyMessages: readonly (readonly number[])[] = Array.from({ length: 8 }, (_, lun) => [
   Message.Identify | lun,
 ]);
+/** SIMPLE QUEUE TAG of each tag, likewise. */
 export const simpleTagMessages: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, tag) => [
   Message.SimpleTag,
   tag,
