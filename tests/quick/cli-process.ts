@@ -6,7 +6,8 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+/** The compiled program. */
+export const cliMain = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 /** How a run ended. */
 export interface CliResult {
@@ -52,7 +53,7 @@ export class CliFolder {
   /** @param descriptor becomes number 3 of the process. */
   start(words: readonly string[], environment: Readonly<Record<string, string>> = {}, descriptor?: number): CliRun {
     const env = { ...process.env, TMPDIR: this.#temporary, ...environment };
-    const child = spawn(process.execPath, [main, ...words], {
+    const child = spawn(process.execPath, [cliMain, ...words], {
       ...{ cwd: this.path, env },
       stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
     });
