@@ -14,8 +14,9 @@ the guest halts, and with a kernel when it restarts.
 
 With --net user the PC has an adapter on a network of one host: 10.0.2.2, which gives it the address 10.0.2.15 by DHCP and answers
 ping. Nothing of it leaves this machine, and ports lead in and out by its loopback addresses only:
-  hostfwd=tcp:[127.0.0.1]:PORT-[10.0.2.15]:PORT   a port of this machine (0: a free one) leads to one of the PC's
-  guestfwd=tcp::PORT-[127.0.0.1]:PORT             a port of 10.0.2.2 leads to one of this machine's
+  hostfwd=tcp:127.0.0.1:PORT-10.0.2.15:PORT    a port of this machine (0: a free one) leads to one of the PC's
+  guestfwd=tcp:10.0.2.2:PORT-127.0.0.1:PORT    a port of 10.0.2.2 leads to one of this machine's
+These addresses may be left out.
 
 It needs the package v86 (optional: npm install v86) and the firmware of Debian's package seabios, or --bios and --vga-bios.
 

@@ -17,6 +17,8 @@ import { WorkFailed } from "./errors.js";
 
 /** PCI class of an Ethernet controller. */
 const ethernetController = 0x02_0000;
+/** The network's end of the cable, as {@link UserNetwork} has it. */
+const networkAddress = "10.0.2.2";
 
 /** What `--net` asks for. */
 export interface BootNetworkOptions {
@@ -28,7 +30,8 @@ export interface BootNetworkOptions {
 }
 
 const grammar =
-  "Write user, with mac=ADDRESS, hostfwd=tcp:[127.0.0.1]:PORT-[GUEST]:PORT and guestfwd=tcp::PORT-[127.0.0.1]:PORT behind commas.";
+  "Write user; behind commas may stand mac=ADDRESS, hostfwd=tcp:127.0.0.1:PORT-10.0.2.15:PORT and " +
+  "guestfwd=tcp:10.0.2.2:PORT-127.0.0.1:PORT, where addresses may be left out.";
 
 /** `user`, with settings. Traffic with this machine is with its loopback addresses only. */
 export function parseBootNetwork(text: string): BootNetworkOptions {
@@ -56,7 +59,7 @@ function parseAdapterMac(text: string): Uint8Array {
   throw new InvalidArgumentError(`${text} is no address of an adapter, such as 52:54:00:12:34:57.`);
 }
 
-/** `tcp:[HERE]:PORT-[THERE]:PORT`. @param first which side is written first */
+/** `tcp:ADDRESS:PORT-ADDRESS:PORT`. @param first which side is written first */
 function parseForward(text: string, first: "host" | "guest"): Forward {
   const match = /^tcp:([\d.]*):(\d{1,5})-(?:tcp:)?([\d.]*):(\d{1,5})$/.exec(text);
   if (match === null) throw new InvalidArgumentError(`${text} names no two ports. ${grammar}`);
@@ -65,17 +68,16 @@ function parseForward(text: string, first: "host" | "guest"): Forward {
   const port = Number(match[hostSide + 1]);
   const guestPort = Number(match[guestSide + 1]);
   const guest = match[guestSide];
+  const isPort = (number: number, least: number) => number >= least && number <= 0xffff;
   try {
-    if (parseIPv4(address) >>> 24 !== 127) {
-      throw new InvalidArgumentError(`${address} is no loopback address: others are not served.`);
-    }
+    if (parseIPv4(address) >>> 24 !== 127) throw new RangeError(`${address} is no loopback address`);
     const guestAddress = guest === "" ? undefined : parseIPv4(guest);
-    const isPort = (number: number, least: number) => number >= least && number <= 0xffff;
+    if (first === "guest" && guest !== "" && guest !== networkAddress)
+      throw new RangeError(`${guest} is not the network`);
     if (!isPort(port, first === "host" ? 0 : 1) || !isPort(guestPort, 1))
       throw new RangeError(`${text} has no such port`);
     return { port, address, guestAddress, guestPort };
   } catch (error) {
-    if (error instanceof InvalidArgumentError) throw error;
     throw new InvalidArgumentError(`${(error as Error).message}. ${grammar}`);
   }
 }
@@ -97,7 +99,7 @@ export async function openBootNetwork(
   capture: string | undefined,
   tell: (line: string) => void,
 ): Promise<BootNetwork> {
-  const network = new UserNetwork();
+  const network = new UserNetwork({ address: networkAddress });
   const opened: (() => void | Promise<void>)[] = [() => network.close()];
   const close = async () => {
     for (const end of opened.splice(0)) await end();

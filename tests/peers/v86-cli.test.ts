@@ -87,6 +87,7 @@ test("boot: what cannot be is one line and status 2", { skip }, async () => {
     [[disk, "--net", "user,speed=9"], /^ringside: .*There is no speed\. Write user.*\n$/],
     [[disk, "--net", "user,hostfwd=tcp:10.0.0.1:80-:80"], /^ringside: .*10\.0\.0\.1 is no loopback address.*\n$/],
     [[disk, "--net", "user,hostfwd=tcp::80-:0"], /^ringside: .*has no such port.*\n$/],
+    [[disk, "--net", "user,guestfwd=tcp:10.0.2.9:80-:80"], /^ringside: .*10\.0\.2\.9 is not the network\. .*\n$/],
     [[disk, "--net", "user,hostfwd=udp::80-:80"], /^ringside: .*udp::80-:80 names no two ports.*\n$/],
     [[disk, "--net", "user,guestfwd=tcp::7-:80"], /^ringside: guestfwd: somebody listens on port 7 already\n$/],
     [[disk, "--net", "user,mac=01:00:00:00:00:00"], /^ringside: .*is no address of an adapter.*\n$/],
