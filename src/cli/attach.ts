@@ -6,7 +6,7 @@ import { readPartitions } from "../partition/index.js";
 import { allEnded } from "./all-ended.js";
 import { benchDisk, benchMemory, formatBench } from "./attach-bench.js";
 import type { AttachAction, AttachOptions } from "./attach-options.js";
-import { type AttachedDisk, attachDisk } from "./attached-disk.js";
+import { type AttachedDisk, attachDisk, serverWentAway } from "./attached-disk.js";
 import { UsageError, WorkFailed } from "./errors.js";
 import type { Interruption } from "./interruption.js";
 import { writeOutput } from "./output.js";
@@ -34,8 +34,7 @@ export async function attach(action: AttachAction, options: AttachOptions, inter
   try {
     text = await work(disk, options, pace);
   } catch (cause) {
-    if (!disk.isGone()) throw cause;
-    throw new WorkFailed(`the server at ${options.socket} went away before the work was done`, { cause });
+    throw disk.isGone() ? serverWentAway(options, cause) : cause;
   } finally {
     pace.end();
     await disk.close();

@@ -56,9 +56,15 @@ export async function attachDisk(options: AttachOptions, memorySize: number): Pr
   try {
     return device === "scsi" ? await attachScsi(frontEnd, options) : await attachBlk(frontEnd, options);
   } catch (error) {
+    const isGone = frontEnd.transport.isGone;
     frontEnd.close();
-    throw error;
+    throw isGone ? serverWentAway(options, error) : error;
   }
+}
+
+/** What to say in place of what a driver says that finds no device any more. */
+export function serverWentAway({ socket }: AttachOptions, cause: unknown): WorkFailed {
+  return new WorkFailed(`the server at ${socket} went away before the work was done`, { cause });
 }
 
 /** What both kinds tell. */

@@ -1,8 +1,9 @@
 /** `ringside serve` and `ringside attach` with each other: two processes, a socket and shared memory. */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UnixListener } from "../../src/linux/index.js";
 import { missing, partitionMbr, sha256Of, writeNoise } from "./cli-images.js";
 import { CliFolder } from "./cli-process.js";
@@ -148,9 +149,10 @@ describe("serve and attach", { skip }, () => {
       const folder = new CliFolder(t);
       writeNoise(folder.file("a.img"), 4 * mebibyte);
       const server = await CliServer.start(folder, "a.img", "--socket", "s");
-      const bench = folder.start(attach("bench", "--op", "randwrite", "--write", "--seconds", "20"));
-      await server.says("front end connected");
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      const modified = () => statSync(folder.file("a.img")).mtimeMs;
+      const before = modified();
+      const bench = folder.start(attach("bench", "--op", "randwrite", "--write", "--seconds", "60"));
+      while (modified() === before && bench.child.exitCode === null) await sleep(20);
       const start = performance.now();
       const { status, stdout, stderr } = await server.stop(signal);
       assert.deepEqual([status, stderr], [0, ""]);
@@ -169,7 +171,7 @@ describe("serve and attach", { skip }, () => {
     const server = await CliServer.start(folder, "a.img", "--socket", "s");
     const bench = folder.start(attach("bench", "--seconds", "60"));
     await server.says("front end connected");
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     bench.child.kill("SIGINT");
     const { status, stdout, stderr } = await bench.ended;
     assert.deepEqual([status, stdout, stderr], [130, "", ""]);
@@ -203,7 +205,7 @@ describe("serve and attach", { skip }, () => {
     const folder = new CliFolder(t);
     writeNoise(folder.file("a.img"), mebibyte);
     const waiting = folder.start(attach("info", "--wait", "10"));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
     const server = await CliServer.start(folder, "a.img", "--socket", "s");
     assert.equal((await waiting.ended).status, 0);
     await server.stop();
@@ -373,7 +375,7 @@ describe("serve --device scsi", { skip }, () => {
     flood.resume();
     await new Promise((resolve) => flood.once("close", resolve));
     const many = Array.from({ length: 40 }, () => createConnection(folder.file("c")).on("error", () => {}));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     for (const socket of many) socket.destroy();
     const [list] = await control(folder.file("c"), { list: true });
     assert.equal(list["ok"], true);
@@ -388,7 +390,7 @@ describe("serve --device scsi", { skip }, () => {
     const server = await CliServer.start(folder, ...words);
     const bench = folder.start(scsi("bench", "--to", "4/0", "--seconds", "1", "--json"));
     await server.says("front end connected");
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await sleep(500);
     const [removed] = await control(folder.file("c"), { remove: { target: 4 } });
     assert.equal(removed["ok"], true);
     const { status, stdout, stderr } = await bench.ended;
