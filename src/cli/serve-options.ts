@@ -58,6 +58,10 @@ export function servePlace({ socket, socketPath, fd }: ServeOptions): ServePlace
 /** @throws UsageError when these images cannot be served so */
 export function serveImages(words: readonly string[], options: ServeOptions): PlacedImage[] {
   const { device, blkFile, control, reservations } = options;
+  const socket = options.socket ?? options.socketPath;
+  if (control !== undefined && socket !== undefined && resolve(control) === resolve(socket)) {
+    throw new UsageError("--socket and --control are two sockets: give each a path of its own");
+  }
   if (blkFile !== undefined && words.length > 0) throw new UsageError("--blk-file is another name of IMAGE: say one");
   const texts = blkFile === undefined ? words : [blkFile.replaceAll(",", "\\,")];
   const images = placeImages(texts.map(parseImageArgument), device);

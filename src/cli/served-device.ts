@@ -1,8 +1,9 @@
 /** The device that `ringside serve` serves, and the images behind it. */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CdDrive, Disk, type LogicalUnit, ScsiBus } from "../scsi/index.js";
-import { DurableText, type FileStore, reopenImage } from "../storage/file/index.js";
+import { DurableText, type FileStore, ImageError, reopenImage } from "../storage/file/index.js";
 import type { Store } from "../storage/index.js";
 import { TalliedStore, Tally } from "../storage/index.js";
 import type { DeviceType } from "../transport/index.js";
@@ -136,7 +137,7 @@ export class ServedUnits implements ServedDevice {
     if (other !== undefined) {
       throw new UsageError(`${other.image.path} is at target ${target} lun ${lun}: give ${image.path} another place`);
     }
-    const store = openServed(image, this.#options, this.#tally);
+    const store = this.#open(image);
     try {
       const unit =
         cd === true
@@ -182,7 +183,7 @@ export class ServedUnits implements ServedDevice {
   insert(target: number, lun: number, image: PlacedImage): void {
     const { drive } = this.#drive(target, lun);
     if (drive.inserted !== undefined) throw new UsageError(`there is a medium in the drive: eject it first`);
-    const store = openServed(image, this.#options, this.#tally);
+    const store = this.#open(image);
     drive.insert(store);
     this.#units.set(key(target, lun), { image, unit: drive, store });
   }
@@ -198,6 +199,20 @@ export class ServedUnits implements ServedDevice {
     for (const { image } of this.list()) await this.remove(image.target, image.lun);
   }
 
+  /** @throws ImageError, UsageError when the image is served by this server already */
+  #open(image: PlacedImage): Store {
+    try {
+      return openServed(image, this.#options, this.#tally);
+    } catch (cause) {
+      const { path } = image;
+      const isUsed = cause instanceof ImageError && cause.code === "in-use";
+      const other = this.list().find((unit) => isUsed && unit.store !== undefined && isSameFile(unit.image.path, path));
+      if (other === undefined) throw cause;
+      const { target, lun } = other.image;
+      throw new UsageError(`${path} is served already, at target ${target} lun ${lun}`, { cause });
+    }
+  }
+
   #drive(target: number, lun: number): { drive: CdDrive; served: ServedUnit } {
     const served = this.at(target, lun);
     if (served.unit instanceof CdDrive) return { drive: served.unit, served };
@@ -209,6 +224,11 @@ export class ServedUnits implements ServedDevice {
     if (folder === undefined) return {};
     return { reservationKeeper: new DurableText(join(folder, `target-${target}-lun-${lun}.json`)) };
   }
+}
+
+function isSameFile(path: string, other: string): boolean {
+  const [one, two] = [path, other].map((name) => statSync(name, { throwIfNoEntry: false }));
+  return one !== undefined && one.dev === two?.dev && one.ino === two.ino;
 }
 
 function key(target: number, lun: number): string {
