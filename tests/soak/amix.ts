@@ -109,13 +109,16 @@ async function useBlockDriver(stack: Stack, unit: number, steps: number): Promis
 async function useAdapter(stack: Stack, adapter: NcrHostAdapter, unit: number, lane: number, steps: number) {
   const { round, models } = stack;
   const { random, count: tell } = round;
+  // Where a write was called off the next one goes: that one has to win.
+  let again: { block: number; count: number } | undefined;
   for (let step = 0; step < steps; step++) {
-    const { block, count } = place(random, lane);
+    const { block, count } = again ?? place(random, lane);
+    again = undefined;
     const isWrite = random.chance(0.5);
     const stamp = random.below(256);
     const bytes = isWrite ? stampedRun(stamp, block, count) : new Uint8Array(count * blockSize);
     const controller = new AbortController();
-    if (random.chance(0.03)) setTimeout(() => controller.abort(), random.below(5));
+    if (random.chance(0.08)) setTimeout(() => controller.abort(), random.below(5));
     try {
       const command = isWrite ? cdb.write10(block, count) : cdb.read10(block, count);
       const data = isWrite ? { dataOut: bytes } : { dataIn: bytes };
@@ -130,7 +133,9 @@ async function useAdapter(stack: Stack, adapter: NcrHostAdapter, unit: number, l
     } catch (error) {
       assert.ok(error instanceof RequestAborted, String(error));
       tell("commands called off");
-      if (isWrite) models[unit].written(block, count, undefined);
+      if (!isWrite) continue;
+      models[unit].written(block, count, undefined);
+      again = { block, count };
     }
   }
 }
@@ -223,7 +228,7 @@ async function run(round: Round): Promise<void> {
       return undefined;
     };
     const store = new FailingStore(MemoryStore.of(stampedRun(unit, 0, diskBlocks)), rule);
-    const slow = isSlow ? new SlowStore(store, { seed: random.below(1000), longestDelay: 2 }) : store;
+    const slow = isSlow ? new SlowStore(store, { seed: random.below(1000), longestDelay: 6 }) : store;
     bus.attach(unit, 0, new Disk(slow, { powerOnAttention: false, serial: `${unit}` }));
   }
   const board = machine.plugA4091(bus, {
