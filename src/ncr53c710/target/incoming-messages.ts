@@ -106,7 +106,7 @@ export class IncomingMessages {
 
   /** Does what a message says. False when the nexus ended by it. */
   #obey(command: TargetCommand, bytes: Uint8Array, length: number): boolean {
-    const [first] = bytes;
+    const first = bytes[0];
     if (first >= Message.Identify) return this.#identify(command, first);
     switch (first) {
       case Message.Abort:
