@@ -1,7 +1,7 @@
 /** The state of a device's core in a snapshot: its registers and where its queues stood. */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { RingAddresses } from "../virtqueue/index.js";
 import type { DeviceType } from "./device-type.js";
-import type { SavedFields, SavedReader } from "./saved-state.js";
 import { DeviceStatus, noVector } from "./status.js";
 
 /** A queue as its registers show it. */

@@ -2,7 +2,7 @@
  * What every transport's device half has in common: status, features, queues, configuration. A transport decodes its
  * registers into calls of this and says how interrupts are signalled. virtio 1.2 §2.1, §2.2, §3.1; legacy §2.1.2.
  */
-import type { Endianness } from "../bytes/index.js";
+import type { Endianness, SavedReader } from "../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../errors/index.js";
 import type { GuestMemory } from "../memory/index.js";
 import type { Observer } from "../observe/index.js";
@@ -18,7 +18,6 @@ import {
 import { type DeviceCoreState, type QueueRegisters, readCoreState } from "./device-core-state.js";
 import type { DeviceHost, DeviceType } from "./device-type.js";
 import { featureSet, hasFeature, ringFeatures, ringFormatOf } from "./features.js";
-import type { SavedReader } from "./saved-state.js";
 import { DeviceStatus, noVector } from "./status.js";
 
 /** What a device is made of. */

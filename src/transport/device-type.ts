@@ -1,9 +1,8 @@
 /** The contract between a device type (scsi, blk, …) and the transport that carries it, device half. */
-import type { Endianness } from "../bytes/index.js";
+import type { Endianness, SavedFields, SavedReader } from "../bytes/index.js";
 import type { ProtocolError, ViolationCode } from "../errors/index.js";
 import type { QueueDevice } from "../virtqueue/index.js";
 import type { FeatureTable } from "./features.js";
-import type { SavedFields, SavedReader } from "./saved-state.js";
 
 export interface DeviceType {
   /** Virtio device ID (virtio 1.2 §5): 8 for SCSI host. */

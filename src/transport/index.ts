@@ -19,7 +19,6 @@ export * from "./pci-modern/registers.js";
 export * from "./pci-modern/structures.js";
 export * from "./pci-transport.js";
 export * from "./pci-transport-options.js";
-export * from "./saved-state.js";
 export * from "./status.js";
 export * from "./vhost-user/back-end.js";
 export * from "./vhost-user/back-end-session.js";

@@ -2,7 +2,7 @@
  * A virtio PCI device: one {@link DeviceCore} behind the legacy header (BAR 0, I/O), the modern structures (BAR 4) or
  * both, with MSI-X in BAR 1. Identity by virtio 1.2 §4.1.2.
  */
-import { type AccessWidth, type RegisterWindow, readRegister, writeRegister } from "../bytes/index.js";
+import { type AccessWidth, type RegisterWindow, readRegister, SavedReader, writeRegister } from "../bytes/index.js";
 import { configSpaceSize, MsixTable, type PciBarOptions, PciDeviceFunction } from "../pci/index.js";
 import { DeviceCore, type DeviceCoreOptions } from "./device-core.js";
 import type { DeviceCoreState } from "./device-core-state.js";
@@ -11,7 +11,6 @@ import { ringFeatures } from "./features.js";
 import { legacyDeviceWindow } from "./pci-legacy/device.js";
 import { modernCapabilities, modernDeviceWindow } from "./pci-modern/device.js";
 import { type ModernLayout, modernIoLayout, modernLayout } from "./pci-modern/registers.js";
-import { SavedReader } from "./saved-state.js";
 import { IsrStatus, noVector } from "./status.js";
 
 /** Which register faces the device has. */

@@ -3,9 +3,10 @@
  * way, and goes on with all of it in another PC. What is damaged, or of another version, is refused before anything changes.
  */
 import assert from "node:assert/strict";
+import type { SavedFields } from "../../src/bytes/index.js";
 import { parseMac, UserNetwork } from "../../src/packet/index.js";
 import type { V86Pc, V86Snapshot } from "../../src/platform/v86/index.js";
-import type { DeviceCoreState, SavedFields, VirtioPciDevice } from "../../src/transport/index.js";
+import type { DeviceCoreState, VirtioPciDevice } from "../../src/transport/index.js";
 import {
   VirtioBalloonDevice,
   VirtioConsoleDevice,

@@ -1,9 +1,10 @@
 /** A PC in v86 with our PCI functions in it. */
+import { SavedReader } from "../../bytes/index.js";
 import { UnsupportedError } from "../../errors/index.js";
 import type { GuestMemory } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
 import type { PciBar, PciFunction } from "../../pci/index.js";
-import { type DeviceType, SavedReader, VirtioPciDevice, type VirtioPciState } from "../../transport/index.js";
+import { type DeviceType, VirtioPciDevice, type VirtioPciState } from "../../transport/index.js";
 import { CoherentQueue } from "./coherent-queue.js";
 import { hostConfiguration } from "./config-host.js";
 import { probeV86, type V86Cpu, type V86Emulator } from "./emulator.js";

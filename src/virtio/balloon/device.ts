@@ -2,15 +2,10 @@
  * The device half of virtio-balloon (virtio 1.2 §5.5; 0.9.5 appendix G): says how many pages it wants, takes them and
  * gives them back, and asks for statistics. What becomes of a page is its owner's to decide.
  */
+import type { SavedFields, SavedReader } from "../../bytes/index.js";
 import { DeviceError } from "../../errors/index.js";
 import type { Observer } from "../../observe/index.js";
-import {
-  type DeviceHost,
-  type DeviceType,
-  featureSet,
-  type SavedFields,
-  type SavedReader,
-} from "../../transport/index.js";
+import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { reportViolation, serveQueue } from "../device-base/index.js";
 import { StatisticsQueue } from "./device-statistics.js";

@@ -1,6 +1,7 @@
 /** One port of the console's device half: bytes both ways, with a bound on what waits in either direction. */
+import type { SavedFields, SavedReader } from "../../bytes/index.js";
 import type { Observer } from "../../observe/index.js";
-import type { DeviceHost, SavedFields, SavedReader } from "../../transport/index.js";
+import type { DeviceHost } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { reportViolation, serveQueue } from "../device-base/index.js";
 import { mostPorts, receiveQueueOf, transmitQueueOf } from "./protocol.js";

@@ -2,15 +2,9 @@
  * The device half of virtio-console (virtio 1.2 §5.3; 0.9.5 appendix E): ports with bytes both ways, their comings and
  * goings, the size of the console, and characters that are written in an emergency.
  */
-import type { Endianness } from "../../bytes/index.js";
+import type { Endianness, SavedFields, SavedReader } from "../../bytes/index.js";
 import type { Observer } from "../../observe/index.js";
-import {
-  type DeviceHost,
-  type DeviceType,
-  featureSet,
-  type SavedFields,
-  type SavedReader,
-} from "../../transport/index.js";
+import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
 import { serveQueue } from "../device-base/index.js";
 import { DeviceControl } from "./device-control.js";
 import { ConsoleDevicePort, type ConsolePortOptions, readSavedPort, type SavedPort } from "./device-port.js";

@@ -2,9 +2,10 @@
  * The device half of virtio-entropy (virtio 1.2 §5.4; 0.9.5 appendix F): fills every buffer completely, as 0.9.5 wants it,
  * at the rate that its owner allows. A long buffer is filled in turns, so that no driver holds the others up.
  */
+import type { SavedFields, SavedReader } from "../../bytes/index.js";
 import { PageViews } from "../../memory/index.js";
 import type { Observer } from "../../observe/index.js";
-import type { DeviceHost, DeviceType, SavedFields, SavedReader } from "../../transport/index.js";
+import type { DeviceHost, DeviceType } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { publish, reportViolation, serveQueue } from "../device-base/index.js";
 import { type EntropyRate, FillBudget } from "./fill-budget.js";

@@ -2,7 +2,7 @@
  * The device half of virtio-net: an adapter whose cable ends at a {@link PacketPeer} (virtio 1.2 §5.1; 0.9.5 appendix C).
  * Work that the driver leaves to be done on packets, and that the peer cannot take over, is done here.
  */
-import type { Endianness } from "../../bytes/index.js";
+import type { Endianness, SavedFields, SavedReader } from "../../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../../errors/index.js";
 import {
   ethernetHeaderLength,
@@ -16,15 +16,7 @@ import {
   takesWork,
   ViewCaches,
 } from "../../packet/index.js";
-import {
-  type DeviceHost,
-  type DeviceType,
-  featureSet,
-  hasFeature,
-  ringFeatures,
-  type SavedFields,
-  type SavedReader,
-} from "../../transport/index.js";
+import { type DeviceHost, type DeviceType, featureSet, hasFeature, ringFeatures } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { observeViolation, publish, serveQueue } from "../device-base/index.js";
 import { answerNetControl, type ControlTarget, longestCommand } from "./device-control.js";

@@ -2,8 +2,9 @@
  * Which packets the driver wants (virtio 1.2 §5.1.6.5): modes, two address tables, VLANs. Until a driver says something
  * everything passes, as drivers of old expect.
  */
+import type { SavedFields, SavedReader } from "../../bytes/index.js";
 import { EtherType, macLength, type Packet } from "../../packet/index.js";
-import { featureSet, hasFeature, type SavedFields, type SavedReader } from "../../transport/index.js";
+import { featureSet, hasFeature } from "../../transport/index.js";
 import { RxCommand, vlanIds } from "./protocol.js";
 
 /** Addresses that a table holds; with more than that all of its kind pass. */
