@@ -25,14 +25,7 @@ const word32 = 0x1_0000_0000;
 export const UringOperation = {
   ReadVector: 1,
   WriteVector: 2,
-  Fsync: 3,
-  Fallocate: 17,
-  Read: 22,
-  Write: 23,
 } as const;
-
-/** Flag of an fsync: data and what is needed to read it back, no more. */
-export const fsyncDataOnly = 1;
 
 /** A pair of submission and completion rings. For one thread. */
 export class IoUring {
