@@ -19,6 +19,7 @@ export * from "./pci-modern/registers.js";
 export * from "./pci-modern/structures.js";
 export * from "./pci-transport.js";
 export * from "./pci-transport-options.js";
+export * from "./selected-registers.js";
 export * from "./status.js";
 export * from "./vhost-user/back-end.js";
 export * from "./vhost-user/back-end-session.js";

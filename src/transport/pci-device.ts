@@ -11,6 +11,7 @@ import { ringFeatures } from "./features.js";
 import { legacyDeviceWindow } from "./pci-legacy/device.js";
 import { modernCapabilities, modernDeviceWindow } from "./pci-modern/device.js";
 import { type ModernLayout, modernIoLayout, modernLayout } from "./pci-modern/registers.js";
+import type { SelectedRegisters } from "./selected-registers.js";
 import { IsrStatus, noVector } from "./status.js";
 
 /** Which register faces the device has. */
@@ -34,6 +35,7 @@ export interface VirtioPciState {
   readonly config: Uint8Array;
   readonly isr: number;
   readonly configVector: number;
+  readonly selected: Readonly<SelectedRegisters>;
 }
 
 const virtioVendorId = 0x1af4;
@@ -60,6 +62,8 @@ export class VirtioPciDevice {
   readonly #msix: MsixTable | undefined;
   #isr = 0;
   configVector: number = noVector;
+  /** One for both faces: a driver uses one of them. */
+  readonly selected: SelectedRegisters = { queue: 0, deviceFeatures: 0, driverFeatures: 0 };
 
   /** @throws RangeError for a transitional device of a type that has no transitional PCI ID. */
   constructor(type: DeviceType, options: VirtioPciOptions) {
@@ -108,13 +112,11 @@ export class VirtioPciDevice {
     return isr;
   }
 
-  /**
-   * Where it stands. Not in it: what a driver selected but did not use yet.
-   * @throws RangeError while requests are in flight
-   */
+  /** Where it stands. @throws RangeError while requests are in flight */
   save(): VirtioPciState {
     const { core, configVector } = this;
-    return { core: core.save(), config: this.function.saveConfig(), isr: this.#isr, configVector };
+    const selected = { ...this.selected };
+    return { core: core.save(), config: this.function.saveConfig(), isr: this.#isr, configVector, selected };
   }
 
   /**
@@ -131,11 +133,19 @@ export class VirtioPciDevice {
     if (!identityAt.every(isSame)) saved.refuse("config", "is that of another device");
     const isr = saved.whole("isr", IsrStatus.Queue | IsrStatus.Config);
     const configVector = saved.whole("configVector", noVector);
+    const select = saved.part("selected");
+    const word = (which: keyof SelectedRegisters) => select.whole(which, 0xffff_ffff);
+    const selected: SelectedRegisters = {
+      queue: select.whole("queue", 0xffff),
+      deviceFeatures: word("deviceFeatures"),
+      driverFeatures: word("driverFeatures"),
+    };
     const goOn = this.core.readState(new SavedReader(state.core, name));
     return () => {
       this.function.restoreConfig(config);
       goOn();
       this.configVector = configVector;
+      Object.assign(this.selected, selected);
       this.#setIsr(isr);
     };
   }

@@ -28,7 +28,8 @@ function openCommon(features: bigint, queueSize = 100) {
   const memory = GuestMemory.ofSize(1 << 16);
   const type = new VirtioBlkDevice(new MemoryStore(1 << 16), { queues: 2, queueSize });
   const core = new DeviceCore(type, { memory, resetsQueues: true, ringFeatures: everything });
-  const window = modernDeviceWindow(core, { vectors: 3, takeIsr: () => 0, configVector: 0xffff });
+  const selected = { queue: 0, deviceFeatures: 0, driverFeatures: 0 };
+  const window = modernDeviceWindow(core, { vectors: 3, takeIsr: () => 0, configVector: 0xffff, selected });
   const r = commonRegisters;
   window.write8(r.deviceStatus.offset, 3);
   for (const select of [0, 1]) {

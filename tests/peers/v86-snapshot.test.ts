@@ -111,9 +111,9 @@ test("snapshot: what is damaged, of another PC or of another version is refused 
   const cut = { ...snapshot, emulator: snapshot.emulator.slice(0, 4096) };
   const wrong: [bad: V86Snapshot, name: string, message: RegExp][] = [
     [
-      { ...snapshot, version: 2 },
+      { ...snapshot, version: 1 },
       "UnsupportedError",
-      /^the saved state of the PC cannot be used: version is 2, this knows 1$/,
+      /^the saved state of the PC cannot be used: version is 1, this knows 2$/,
     ],
     [{ ...snapshot, memory: 64 << 20 }, "RangeError", /memory is 67108864 bytes, this PC has 201326592$/],
     [{ ...snapshot, devices: devices.slice(1) }, "RangeError", /devices are 3, this PC has 4$/],

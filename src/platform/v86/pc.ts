@@ -47,7 +47,7 @@ export interface V86Snapshot {
 }
 
 /** The version of snapshots that this makes and takes. What device types keep has versions of its own. */
-export const v86SnapshotVersion = 1;
+export const v86SnapshotVersion = 2;
 
 interface PluggedVirtio {
   readonly device: VirtioPciDevice;

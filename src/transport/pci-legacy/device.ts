@@ -1,6 +1,7 @@
 import { lowBytes, type RegisterWindow, windowOf } from "../../bytes/index.js";
 import { layoutAt, legacyLayout } from "../../virtqueue/index.js";
 import type { DeviceCore } from "../device-core.js";
+import type { SelectedRegisters } from "../selected-registers.js";
 import { noVector } from "../status.js";
 import { legacyConfigOffset, legacyMsixRegisters, legacyPageSize, legacyRegisters } from "./registers.js";
 
@@ -12,6 +13,7 @@ export interface LegacyPlatform {
   /** Reads and clears the ISR status, which lowers INTx. */
   takeIsr(): number;
   configVector: number;
+  readonly selected: SelectedRegisters;
 }
 
 const { deviceFeatures, driverFeatures, queueAddress, queueSize, queueSelect } = legacyRegisters;
@@ -19,10 +21,10 @@ const { queueNotify, deviceStatus, isrStatus } = legacyRegisters;
 
 /** The legacy header and device-specific configuration of a device, as a window of its I/O region. */
 export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): RegisterWindow {
-  let select = 0;
+  const { selected } = platform;
 
   const header = (offset: number): number | undefined => {
-    const queue = core.queues[select];
+    const queue = core.queues[selected.queue];
     switch (offset) {
       case deviceFeatures.offset:
         return core.featureWord(core.offered(true), 0);
@@ -33,7 +35,7 @@ export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): 
       case queueSize.offset:
         return queue?.maxSize ?? 0;
       case queueSelect.offset:
-        return select;
+        return selected.queue;
       case queueNotify.offset:
         return 0;
       case deviceStatus.offset:
@@ -48,16 +50,16 @@ export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): 
   };
 
   const setQueueAddress = (value: number) => {
-    const queue = core.queues[select];
+    const queue = core.queues[selected.queue];
     if (queue === undefined) return;
     if (value === 0) {
-      core.disableQueue(select);
+      core.disableQueue(selected.queue);
       return;
     }
     // An address that is written again moves the ring: it starts anew there.
-    if (queue.enabled) core.disableQueue(select);
+    if (queue.enabled) core.disableQueue(selected.queue);
     queue.addresses = layoutAt(legacyLayout(queue.maxSize, legacyPageSize), (value >>> 0) * legacyPageSize);
-    core.enableQueue(select, true);
+    core.enableQueue(selected.queue, true);
   };
 
   const mapVector = (value: number) => (value < platform.vectors ? value : noVector);
@@ -74,10 +76,10 @@ export function legacyDeviceWindow(core: DeviceCore, platform: LegacyPlatform): 
         core.writeConfig(offset - config, width, value);
         return;
       }
-      const queue = core.queues[select];
+      const queue = core.queues[selected.queue];
       if (offset === driverFeatures.offset) core.writeFeatures(0, value, true);
       else if (offset === queueAddress.offset) setQueueAddress(value);
-      else if (offset === queueSelect.offset) select = value & 0xffff;
+      else if (offset === queueSelect.offset) selected.queue = value & 0xffff;
       else if (offset === queueNotify.offset) core.notify(value & 0xffff);
       else if (offset === deviceStatus.offset) {
         if ((value & 0xff) === 0) platform.takeIsr();

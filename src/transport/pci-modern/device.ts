@@ -2,6 +2,7 @@ import { type AccessWidth, lowBytes, type RegisterWindow, windowOf } from "../..
 import type { PciCapability } from "../../pci/index.js";
 import type { DeviceCore } from "../device-core.js";
 import { ringFeatures } from "../features.js";
+import type { SelectedRegisters } from "../selected-registers.js";
 import { noVector } from "../status.js";
 import {
   CapabilityKind,
@@ -20,6 +21,7 @@ export interface ModernPlatform {
   /** Reads and clears the ISR status, which lowers INTx. */
   takeIsr(): number;
   configVector: number;
+  readonly selected: SelectedRegisters;
 }
 
 const word32 = 0x1_0000_0000;
@@ -74,15 +76,13 @@ export function modernDeviceWindow(
 }
 
 function commonWindow(core: DeviceCore, platform: ModernPlatform) {
-  let deviceSelect = 0;
-  let driverSelect = 0;
-  let select = 0;
+  const { selected } = platform;
 
   const mapVector = (value: number) => (value < platform.vectors ? value : noVector);
 
   /** Writes half of an address: `part` is the register's offset. */
   const writeAddress = (part: number, value: number) => {
-    const queue = core.queues[select];
+    const queue = core.queues[selected.queue];
     if (queue === undefined || queue.enabled) return;
     for (const { low, high, field } of addressRegisters) {
       const old = queue.addresses[field];
@@ -92,7 +92,7 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
   };
 
   const readAddress = (part: number): number => {
-    const queue = core.queues[select];
+    const queue = core.queues[selected.queue];
     if (queue === undefined) return 0;
     for (const { low, high, field } of addressRegisters) {
       if (part === low) return queue.addresses[field] % word32;
@@ -103,16 +103,16 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
 
   return {
     read(offset: number): number {
-      const queue = core.queues[select];
+      const queue = core.queues[selected.queue];
       switch (offset) {
         case r.deviceFeatureSelect.offset:
-          return deviceSelect;
+          return selected.deviceFeatures;
         case r.deviceFeature.offset:
-          return core.featureWord(core.offered(false), deviceSelect);
+          return core.featureWord(core.offered(false), selected.deviceFeatures);
         case r.driverFeatureSelect.offset:
-          return driverSelect;
+          return selected.driverFeatures;
         case r.driverFeature.offset:
-          return core.featureWord(core.driverFeatures, driverSelect);
+          return core.featureWord(core.driverFeatures, selected.driverFeatures);
         case r.configVector.offset:
           return platform.configVector;
         case r.queueCount.offset:
@@ -122,7 +122,7 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
         case r.configGeneration.offset:
           return core.generation;
         case r.queueSelect.offset:
-          return select;
+          return selected.queue;
         case r.queueSize.offset:
           return queue?.size ?? 0;
         case r.queueVector.offset:
@@ -130,21 +130,21 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
         case r.queueEnable.offset:
           return queue?.enabled ? 1 : 0;
         case r.queueNotifyOffset.offset:
-          return queue === undefined ? 0 : select;
+          return queue === undefined ? 0 : selected.queue;
       }
       return readAddress(offset);
     },
     write(offset: number, _width: AccessWidth, value: number): void {
-      const queue = core.queues[select];
+      const queue = core.queues[selected.queue];
       switch (offset) {
         case r.deviceFeatureSelect.offset:
-          deviceSelect = value >>> 0;
+          selected.deviceFeatures = value >>> 0;
           return;
         case r.driverFeatureSelect.offset:
-          driverSelect = value >>> 0;
+          selected.driverFeatures = value >>> 0;
           return;
         case r.driverFeature.offset:
-          core.writeFeatures(driverSelect, value, false);
+          core.writeFeatures(selected.driverFeatures, value, false);
           return;
         case r.configVector.offset:
           platform.configVector = mapVector(value);
@@ -157,21 +157,21 @@ function commonWindow(core: DeviceCore, platform: ModernPlatform) {
           core.writeStatus(value, false);
           return;
         case r.queueSelect.offset:
-          select = value & 0xffff;
+          selected.queue = value & 0xffff;
           return;
         case r.queueSize.offset:
           // A size that cannot be is not taken: the driver reads back what stands (virtio 1.2 §4.1.4.3.2).
-          if (queue !== undefined && core.takesSize(select, value)) queue.size = value;
+          if (queue !== undefined && core.takesSize(selected.queue, value)) queue.size = value;
           return;
         case r.queueVector.offset:
           if (queue !== undefined) queue.vector = mapVector(value);
           return;
         case r.queueEnable.offset:
-          if (value === 1) core.enableQueue(select, false);
+          if (value === 1) core.enableQueue(selected.queue, false);
           return;
         case r.queueReset.offset:
           // Done within the write: what is read from here on is 0.
-          if (value === 1 && core.has(ringFeatures.RING_RESET)) core.resetQueue(select);
+          if (value === 1 && core.has(ringFeatures.RING_RESET)) core.resetQueue(selected.queue);
           return;
       }
       writeAddress(offset, value);
