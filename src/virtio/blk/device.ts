@@ -2,7 +2,7 @@
  * The device half of virtio-blk over a {@link Store} (virtio 1.2 §5.2; 0.9.5 appendix D). It knows rings as chains only,
  * and nothing of PCI. A request is answered at once where the store answers at once; then nothing is allocated for it.
  */
-import type { Endianness } from "../../bytes/index.js";
+import type { Endianness, SavedFields, SavedReader } from "../../bytes/index.js";
 import { ProtocolError, type ViolationCode } from "../../errors/index.js";
 import type { BlockFault } from "../../observe/index.js";
 import type { Store } from "../../storage/index.js";
@@ -30,6 +30,9 @@ const initialModes: BlkModes = {
   hasDiscard: false,
   hasWriteZeroes: false,
 };
+
+/** The version of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** The device: give it to a transport. */
 export class VirtioBlkDevice implements DeviceType {
@@ -150,6 +153,20 @@ export class VirtioBlkDevice implements DeviceType {
       this.#publish(barrier.queue);
     }
     if (this.#barrier === undefined) for (const other of this.queueSizes.keys()) this.notified(other);
+  }
+
+  /** The capacity is the store's to know. */
+  saveState(): SavedFields {
+    return { version: stateVersion, writeback: this.#writeback };
+  }
+
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const writeback = saved.flag("writeback");
+    return () => {
+      this.#writeback = writeback;
+      if (this.#host !== undefined) this.#chooseModes(this.#host);
+    };
   }
 
   /** Gives up what is in flight. The store is its owner's to close. */
