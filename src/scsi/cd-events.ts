@@ -1,4 +1,5 @@
 /** What happened at a drive, for GET EVENT STATUS NOTIFICATION: each initiator hears of each event once. */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { Nexus } from "./nexus.js";
 
 /** MMC-5 table 285, media events. */
@@ -27,6 +28,24 @@ export class CdEvents {
     if ((this.#heard.get(nexus) ?? 0) >= this.#last.number) return MediaEvent.None;
     this.#heard.set(nexus, this.#last.number);
     return this.#last.event;
+  }
+
+  /** For a snapshot: the last event, and whether `nexus` heard of it. */
+  save(nexus: Nexus): SavedFields {
+    const { number, event } = this.#last;
+    return { number, event, heard: Math.min(this.#heard.get(nexus) ?? 0, number) };
+  }
+
+  /** Reads what {@link CdEvents.save} gave, and gives the step that puts it in force. @throws RangeError */
+  read(saved: SavedReader, nexus: Nexus): () => void {
+    const number = saved.whole("number", Number.MAX_SAFE_INTEGER);
+    const event = saved.whole("event", MediaEvent.MediaRemoval);
+    const heard = saved.whole("heard", number);
+    return () => {
+      this.#number = number;
+      this.#last = { number, event };
+      this.#heard.set(nexus, heard);
+    };
   }
 
   #add(event: number): void {

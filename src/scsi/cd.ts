@@ -2,6 +2,7 @@
  * A CD-ROM or DVD-ROM drive (MMC-5, read-only profiles) with a tray: an initiator may open and close it, and lock it;
  * the host puts media in and takes them out. Both learn of what the other did.
  */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { Store } from "../storage/index.js";
 import { cdEntries } from "./cd-commands.js";
 import { CdEvents } from "./cd-events.js";
@@ -151,6 +152,24 @@ export class CdDrive extends ScsiUnit implements ModeUnit {
     super.reset(kind, nexus);
     if (nexus === undefined) this.#locks.clear();
     else this.#locks.delete(nexus);
+  }
+
+  /** The medium is not in it: the same one has to lie in the drive. */
+  override saveState(nexus: Nexus): SavedFields {
+    const tray = { isOpen: this.#isOpen, isLocked: this.#locks.has(nexus) };
+    return { ...super.saveState(nexus), ...tray, events: this.events.save(nexus) };
+  }
+
+  override readState(saved: SavedReader, nexus: Nexus): () => void {
+    const step = super.readState(saved, nexus);
+    const [isOpen, isLocked] = [saved.flag("isOpen"), saved.flag("isLocked")];
+    const events = this.events.read(saved.part("events"), nexus);
+    return () => {
+      step();
+      this.#isOpen = isOpen;
+      this.lock(nexus, isLocked);
+      events();
+    };
   }
 
   override blockAt(position: number): number {

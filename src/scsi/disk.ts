@@ -1,4 +1,5 @@
 /** A disk: a direct-access block device (SBC-3) over a store. */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { Store } from "../storage/index.js";
 import { blockEntries } from "./block-commands.js";
 import type { Capacity } from "./capacity.js";
@@ -179,6 +180,25 @@ export class Disk extends ScsiUnit implements ModeSelectUnit {
     super.reset(kind, nexus);
     // SPC-4 §5.8: nothing is saved, so a reset of the unit brings the defaults back.
     if (kind !== "nexus-loss") this.#takeModes(this.#defaultModes);
+  }
+
+  override saveState(nexus: Nexus): SavedFields {
+    return { ...super.saveState(nexus), modes: { ...this.#modes() } };
+  }
+
+  override readState(saved: SavedReader, nexus: Nexus): () => void {
+    const step = super.readState(saved, nexus);
+    const part = saved.part("modes");
+    const modes: DiskModes = {
+      hasWriteCache: part.flag("hasWriteCache"),
+      descriptorSense: part.flag("descriptorSense"),
+      softwareWriteProtect: part.flag("softwareWriteProtect"),
+    };
+    if (modes.hasWriteCache && this.isReadOnly) part.refuse("hasWriteCache", "is set: this disk is never written");
+    return () => {
+      step();
+      this.#takeModes(modes);
+    };
   }
 
   override close(): undefined | Promise<void> {

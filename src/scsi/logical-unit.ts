@@ -1,4 +1,5 @@
 /** What a target needs of a logical unit, whatever kind it is. */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { Nexus } from "./nexus.js";
 import type { LunInventory } from "./report-luns.js";
 import type { ScsiTask } from "./task.js";
@@ -47,6 +48,13 @@ export interface LogicalUnit {
   joinTarget(inventory: LunInventory | undefined): void;
   /** Listens to changes that a transport reports or carries out. Returns the way to stop. */
   onChange(listener: (change: UnitChange) => void): () => void;
+  /** What it keeps in memory for itself and for `nexus`, for a snapshot: nothing that the store holds. Default nothing. */
+  saveState?(nexus: Nexus): SavedFields;
+  /**
+   * Reads what `saveState` gave, all of it, and gives the step that puts it in force without telling anybody.
+   * @throws RangeError, UnsupportedError when it cannot be used
+   */
+  readState?(saved: SavedReader, nexus: Nexus): () => void;
   /** Closes the store. */
   close(): undefined | Promise<void>;
 }

@@ -2,10 +2,16 @@
  * The reservations of one unit: persistent ones (SPC-4 §5.12), and those of RESERVE(6) and (10) (SPC-2 §5.5.1), of which
  * only one kind is there at a time. Says who may do what, and carries changes out one after the other.
  */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import type { Nexus } from "./nexus.js";
 import { type AccessRule, accessRuleFor } from "./reservation-access.js";
 import { type ReserveOutOutcome, type ReserveOutRequest, reserveOut } from "./reservation-changes.js";
-import { keptReservations, type ReservationKeeper, reservationsAsText } from "./reservation-keeper.js";
+import {
+  keptReservations,
+  type ReservationKeeper,
+  reservationsAsText,
+  reservationsFromText,
+} from "./reservation-keeper.js";
 import {
   isForRegistrants,
   isHolder,
@@ -141,7 +147,37 @@ export class Reservations {
     this.#restrict();
   }
 
+  /** For a snapshot. What the keeper keeps is not in it: like the medium, it is there or it is not. */
+  save(nexus: Nexus): SavedFields {
+    const { generation, isKept } = this.#state;
+    const persistent = isKept ? undefined : reservationsAsText({ ...this.#state, isKept: true });
+    return { generation, persistent, isReserved: this.#legacyHolder === nexus };
+  }
+
+  /** Reads what {@link Reservations.save} gave, and gives the step that puts it in force. @throws RangeError */
+  read(saved: SavedReader, nexus: Nexus): () => void {
+    const generation = saved.whole("generation", 0xffff_ffff);
+    const isReserved = saved.flag("isReserved");
+    const persistent = saved.has("persistent") ? readPersistent(saved) : noReservations;
+    if (isReserved && persistent.registrations.length > 0) saved.refuse("isReserved", "is set beside registrations");
+    return () => {
+      this.#state = { ...(this.#state.isKept ? this.#state : persistent), generation };
+      const isFree = this.#state.registrations.length === 0;
+      if (isReserved && isFree) this.#legacyHolder = nexus;
+      else if (!isFree || this.#legacyHolder === nexus) this.#legacyHolder = undefined;
+      this.#restrict();
+    };
+  }
+
   #restrict(): void {
     this.isRestricting = this.#legacyHolder !== undefined || this.#state.reservation !== undefined;
+  }
+}
+
+function readPersistent(saved: SavedReader): ReservationState {
+  try {
+    return { ...reservationsFromText(saved.text("persistent")), isKept: false };
+  } catch (error) {
+    return saved.refuse("persistent", `cannot be read: ${(error as Error).message}`);
   }
 }

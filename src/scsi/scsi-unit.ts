@@ -2,6 +2,7 @@
  * What every logical unit does the same way, whatever its kind: finding the command, unit attentions, fields that must
  * be zero, failures of a store as sense. Kinds give their {@link CommandSet} and their identity.
  */
+import type { SavedFields, SavedReader } from "../bytes/index.js";
 import { StoreError } from "../storage/index.js";
 import { checkCondition, invalidField } from "./check-condition.js";
 import type { CommandSet, UnitCommand } from "./command-set.js";
@@ -12,10 +13,12 @@ import type { Reservations } from "./reservations.js";
 import type { SenseDetails, SenseFormat } from "./sense.js";
 import { Attentions, Conditions, type SenseCondition, SenseKey } from "./sense-codes.js";
 import { ScsiStatus, type ScsiTask } from "./task.js";
-import { UnitAttentions } from "./unit-attention.js";
+import { attentionQueueLimit, UnitAttentions } from "./unit-attention.js";
 
 /** SAM-5 §5.2, NACA: auto contingent allegiance, which units here do not have. */
 const naca = 0x04;
+/** Of what a unit keeps in a snapshot. */
+const stateVersion = 1;
 
 const resetAttentions: Readonly<Record<ResetKind, AttentionCode>> = {
   "power-on": Attentions.powerOn,
@@ -176,6 +179,25 @@ export abstract class ScsiUnit implements LogicalUnit {
 
   #tell(change: UnitChange): void {
     for (const listener of [...this.#listeners]) listener(change);
+  }
+
+  saveState(nexus: Nexus): SavedFields {
+    const attentions = this.attentions.pending(nexus).map(({ asc, ascq }) => ({ asc, ascq }));
+    const reservations = this.reservations?.save(nexus);
+    return { version: stateVersion, attentions, ...(reservations === undefined ? {} : { reservations }) };
+  }
+
+  readState(saved: SavedReader, nexus: Nexus): () => void {
+    saved.version(stateVersion);
+    const attentions = saved.list("attentions", attentionQueueLimit, (entry) => ({
+      asc: entry.whole("asc", 0xff),
+      ascq: entry.whole("ascq", 0xff),
+    }));
+    const reservations = this.reservations?.read(saved.part("reservations"), nexus);
+    return () => {
+      this.attentions.restore(nexus, attentions);
+      reservations?.();
+    };
   }
 
   abstract close(): undefined | Promise<void>;

@@ -71,6 +71,18 @@ export class UnitAttentions {
     if (index >= 0) codes.splice(index, 1);
   }
 
+  /** What waits for `nexus`, most important first. */
+  pending(nexus: Nexus): readonly AttentionCode[] {
+    return this.#pendingOf(nexus).codes;
+  }
+
+  /** These wait for `nexus`, and nothing else does. */
+  restore(nexus: Nexus, restored: readonly AttentionCode[]): void {
+    const { codes } = this.#pendingOf(nexus);
+    codes.length = 0;
+    for (const code of restored) insert(codes, code);
+  }
+
   #select(nexus: Nexus): void {
     this.#last = this.#pendingOf(nexus);
     this.#lastNexus = nexus;

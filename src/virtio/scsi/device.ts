@@ -2,7 +2,7 @@
  * The device half of virtio-scsi: requests, task management, asynchronous notifications and events of a {@link ScsiBus}
  * (virtio 1.2 §5.6; 0.9.5 appendix I). It knows rings as chains only, and nothing of PCI.
  */
-import type { Endianness } from "../../bytes/index.js";
+import type { Endianness, SavedFields, SavedReader } from "../../bytes/index.js";
 import { ProtocolError } from "../../errors/index.js";
 import type { CommandFault, FaultHook, Observer } from "../../observe/index.js";
 import {
@@ -24,6 +24,7 @@ import { observeViolation, RunningRequests } from "../device-base/index.js";
 import { tellBusEvent } from "./device-bus-events.js";
 import { answerControl } from "./device-control.js";
 import { DeviceRequest } from "./device-request.js";
+import { readUnits, saveUnits } from "./device-state.js";
 import { observeAnswer, observeCommand, unitName } from "./device-trace.js";
 import { type EventLimit, EventQueue } from "./event-queue.js";
 import {
@@ -76,6 +77,8 @@ export interface VirtioScsiOptions {
 /** Largest sizes that the driver may configure. */
 const maxCdbSize = 260;
 const maxSenseSize = 252;
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** The device: give it to a transport. */
 export class VirtioScsiDevice implements DeviceType {
@@ -164,6 +167,26 @@ export class VirtioScsiDevice implements DeviceType {
 
   keepsChains(index: number): boolean {
     return index === ScsiQueue.Event;
+  }
+
+  saveState(): SavedFields {
+    const sizes = { senseSize: this.#senseSize, cdbSize: this.#cdbSize };
+    return { version: stateVersion, ...sizes, eventsMissed: this.#events.missed, units: saveUnits(this) };
+  }
+
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const senseSize = saved.whole("senseSize", maxSenseSize);
+    const cdbSize = saved.whole("cdbSize", maxCdbSize);
+    if (cdbSize === 0) saved.refuse("cdbSize", "is 0");
+    const missed = saved.flag("eventsMissed");
+    const units = readUnits(saved, this);
+    return () => {
+      this.#senseSize = senseSize;
+      this.#cdbSize = cdbSize;
+      this.#events.missed = missed;
+      units();
+    };
   }
 
   /** The asynchronous notifications (`AsyncEvent` bits) that a unit has. */

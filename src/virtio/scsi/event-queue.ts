@@ -19,12 +19,13 @@ export interface EventLimit {
 }
 
 export class EventQueue {
+  /** An event was lost and the driver was not told yet. */
+  missed = false;
   readonly #host: DeviceHost;
   readonly #limit: EventLimit;
   readonly #now: () => number;
   readonly #waiting: Chain[] = [];
   readonly #scratch = new DataView(new ArrayBuffer(eventStructure.size));
-  #missed = false;
   #tokens: number;
   #refilled: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -47,7 +48,7 @@ export class EventQueue {
         this.#answer(queue, chain, ScsiEvent.None, undefined, 0);
       } else this.#waiting.push(chain);
     });
-    if (this.#missed) this.#tellLoss();
+    if (this.missed) this.#tellLoss();
   }
 
   /** Reports an event, or remembers that one was lost. */
@@ -56,7 +57,7 @@ export class EventQueue {
     if (queue === undefined) return;
     const chain = this.#takeToken() ? this.#waiting.shift() : undefined;
     if (chain === undefined) {
-      this.#missed = true;
+      this.missed = true;
       if (this.#waiting.length > 0) this.#tellLater();
       return;
     }
@@ -66,14 +67,14 @@ export class EventQueue {
 
   reset(): void {
     this.#waiting.length = 0;
-    this.#missed = false;
+    this.missed = false;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   #answer(queue: QueueDevice, chain: Chain, event: number, lun: Uint8Array | undefined, reason: number): void {
-    const told = this.#missed && chain.writable.byteLength >= 4 ? (event | eventsMissed) >>> 0 : event;
-    if (told !== event) this.#missed = false;
+    const told = this.missed && chain.writable.byteLength >= 4 ? (event | eventsMissed) >>> 0 : event;
+    if (told !== event) this.missed = false;
     const values = { event: told, lun: lun ?? new Uint8Array(8), reason };
     eventStructure.write(this.#scratch, 0, this.#host.endianness, values);
     queue.push(chain, chain.writable.write(new Uint8Array(this.#scratch.buffer)));
@@ -81,7 +82,7 @@ export class EventQueue {
 
   #tellLoss(): void {
     const queue = this.#host.queue(ScsiQueue.Event);
-    if (queue === undefined || !this.#missed || this.#waiting.length === 0) return;
+    if (queue === undefined || !this.missed || this.#waiting.length === 0) return;
     if (!this.#takeToken()) {
       this.#tellLater();
       return;
