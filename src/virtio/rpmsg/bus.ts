@@ -46,6 +46,14 @@ export interface RpmsgService {
   readonly address: number;
 }
 
+/** What the two sides told each other before a snapshot. */
+export interface RpmsgAcquaintance {
+  /** Services of ours that the other side knows. */
+  readonly told: readonly RpmsgService[];
+  /** Services of the other side. */
+  readonly services: readonly RpmsgService[];
+}
+
 /** Why a message was refused. */
 export type RpmsgFault =
   | "shorter than its header"
@@ -56,7 +64,9 @@ export type RpmsgFault =
   | "nobody has this address";
 
 /** Services that the other side may have: it cannot fill our memory with names. */
-const mostServices = 1024;
+export const mostServices = 1024;
+
+const strangers: RpmsgAcquaintance = { told: [], services: [] };
 
 /** One end of conversations, with an address of its own. */
 export class RpmsgEndpoint {
@@ -94,6 +104,13 @@ export class RpmsgBus {
   /** Services of the other side. */
   get services(): readonly RpmsgService[] {
     return [...this.#services.values()];
+  }
+
+  /** Services of ours: the endpoints that have names. */
+  get offered(): readonly RpmsgService[] {
+    return [...this.#endpoints.values()].flatMap(({ name, address }) =>
+      name === undefined ? [] : [{ name, address }],
+    );
   }
 
   /** Listens to services of the other side. Returns the way to stop. */
@@ -140,14 +157,20 @@ export class RpmsgBus {
     return carrier.send(message);
   }
 
-  /** For the halves: there is a carrier now (the other side is told of our services), or none any more. */
-  carry(carrier: RpmsgCarrier | undefined): void {
+  /**
+   * For the halves: there is a carrier now, or none any more. The other side is told of our services, as far as it does
+   * not know of them, and of those it knows that are gone.
+   */
+  carry(carrier: RpmsgCarrier | undefined, { told, services } = strangers): void {
     this.#carrier = carrier;
     if (carrier === undefined) {
       for (const service of this.services) this.#forget(service);
       return;
     }
-    for (const endpoint of this.#endpoints.values()) this.#tell(endpoint, NameServiceFlag.Create);
+    for (const service of services) this.#learn(service);
+    const { offered } = this;
+    for (const gone of without(told, offered)) this.#tell(gone, NameServiceFlag.Destroy);
+    for (const fresh of without(offered, told)) this.#tell(fresh, NameServiceFlag.Create);
   }
 
   /** For the halves: takes what arrived in one buffer. @returns why it was refused, or undefined. */
@@ -169,7 +192,7 @@ export class RpmsgBus {
   #named(data: Uint8Array, endianness: Endianness): RpmsgFault | undefined {
     if (data.length !== nameServiceMessage.size) return "name service message of another size";
     const { name, address, flags } = nameServiceMessage.read(new DataView(data.buffer), 0, endianness);
-    const key = `${address} ${name}`;
+    const key = keyOf({ name, address });
     if (flags === NameServiceFlag.Destroy) {
       const service = this.#services.get(key);
       if (service !== undefined) this.#forget(service);
@@ -178,18 +201,21 @@ export class RpmsgBus {
     if (flags !== NameServiceFlag.Create) return "unknown name service flag";
     if (this.#services.has(key)) return undefined;
     if (this.#services.size >= mostServices) return "too many services";
-    const service = { name, address };
-    this.#services.set(key, service);
-    for (const listener of this.#onService) listener(service, "created");
+    this.#learn({ name, address });
     return undefined;
   }
 
+  #learn(service: RpmsgService): void {
+    this.#services.set(keyOf(service), service);
+    for (const listener of this.#onService) listener(service, "created");
+  }
+
   #forget(service: RpmsgService): void {
-    this.#services.delete(`${service.address} ${service.name}`);
+    this.#services.delete(keyOf(service));
     for (const listener of this.#onService) listener(service, "destroyed");
   }
 
-  #tell({ name, address }: RpmsgEndpoint, flags: number): void {
+  #tell({ name, address }: Pick<RpmsgEndpoint, "name" | "address">, flags: number): void {
     const carrier = this.#carrier;
     if (name === undefined || carrier === undefined || !carrier.hasNameService) return;
     const data = new Uint8Array(nameServiceMessage.size);
@@ -202,4 +228,13 @@ export class RpmsgBus {
     while (this.#endpoints.has(this.#next)) this.#next++;
     return this.#next++;
   }
+}
+
+function keyOf({ name, address }: RpmsgService): string {
+  return `${address} ${name}`;
+}
+
+function without(services: readonly RpmsgService[], others: readonly RpmsgService[]): RpmsgService[] {
+  const keys = new Set(others.map(keyOf));
+  return services.filter((service) => !keys.has(keyOf(service)));
 }

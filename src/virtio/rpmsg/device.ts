@@ -1,11 +1,12 @@
 /** The device half of rpmsg (0.9.5 appendix H): the other processor, as far as its messages go. */
+import type { SavedFields, SavedReader } from "../../bytes/index.js";
 import { DeviceError } from "../../errors/index.js";
 import type { Observer } from "../../observe/index.js";
 import { type DeviceHost, type DeviceType, featureSet } from "../../transport/index.js";
 import type { Chain, QueueDevice } from "../../virtqueue/index.js";
 import { reportViolation, serveQueue } from "../device-base/index.js";
-import { RpmsgBus } from "./bus.js";
-import { RpmsgQueue, rpmsgBufferSize, rpmsgFeatures, rpmsgHeader, virtioRpmsgId } from "./protocol.js";
+import { mostServices, type RpmsgAcquaintance, RpmsgBus, type RpmsgCarrier, type RpmsgService } from "./bus.js";
+import { RpmsgQueue, rpmsgBufferSize, rpmsgFeatures, rpmsgHeader, rpmsgNameSize, virtioRpmsgId } from "./protocol.js";
 
 /** What the device offers. */
 export interface VirtioRpmsgOptions {
@@ -28,6 +29,10 @@ interface Outgoing {
 
 /** Bytes of a message that are looked at: no length field says more. */
 const mostBytes = rpmsgHeader.size + 0xffff;
+/** Messages that may wait by default. */
+const usualPatience = 1024;
+/** Of what it keeps in a snapshot. */
+const stateVersion = 1;
 
 /** The device: give it to a transport. */
 export class VirtioRpmsgDevice implements DeviceType {
@@ -78,24 +83,49 @@ export class VirtioRpmsgDevice implements DeviceType {
 
   resetQueue(): void {}
 
+  /** Endpoints are their owners': kept is which of them the driver was told of, and what waits for it. */
+  saveState(): SavedFields {
+    const messages = this.#waiting.map(({ message }) => ({ bytes: message }));
+    const services = this.bus.services.map((service) => ({ ...service }));
+    const told = this.bus.offered.map((service) => ({ ...service }));
+    return { version: stateVersion, isUp: this.#isUp, told, services, messages };
+  }
+
+  /** The driver hears of endpoints that came or went since the snapshot once its queue runs. */
+  readState(saved: SavedReader): () => void {
+    saved.version(stateVersion);
+    const { patience = usualPatience } = this.#options;
+    const isUp = saved.flag("isUp");
+    const told = saved.list("told", 0xffff_ffff, readService);
+    const services = saved.list("services", mostServices, readService);
+    const messages = saved.list("messages", patience, (entry) => entry.bytes("bytes", mostBytes));
+    const ended = () => {};
+    return () => {
+      if (!isUp || this.#host === undefined) return;
+      this.#waiting.push(...messages.map((message) => ({ message, resolve: ended, reject: ended })));
+      this.#goUp(this.#host, { told, services });
+    };
+  }
+
   /** What waits for the driver is given up. */
   close(): void {
     this.reset();
   }
 
   /** The driver gave its first buffers: it can be told of services. */
-  #goUp(host: DeviceHost): void {
+  #goUp(host: DeviceHost, known?: RpmsgAcquaintance): void {
     this.#isUp = true;
-    this.bus.carry({
+    const carrier: RpmsgCarrier = {
       endianness: host.endianness,
       payloadSize: (this.#options.bufferSize ?? rpmsgBufferSize) - rpmsgHeader.size,
       hasNameService: host.has(rpmsgFeatures.NS),
       send: (message) => this.#send(message),
-    });
+    };
+    this.bus.carry(carrier, known);
   }
 
   #send(message: Uint8Array): Promise<void> {
-    const { patience = 1024 } = this.#options;
+    const { patience = usualPatience } = this.#options;
     if (this.#waiting.length >= patience) {
       return Promise.reject(new DeviceError(`${patience} messages wait for buffers of the driver's already`));
     }
@@ -140,4 +170,10 @@ export class VirtioRpmsgDevice implements DeviceType {
     const violation = { queue, chain, code: "response-space-short", detail } as const;
     if (this.#host !== undefined) reportViolation(this.#host, this.#options.observer, violation);
   }
+}
+
+function readService(saved: SavedReader): RpmsgService {
+  const name = saved.text("name");
+  if (name.length > rpmsgNameSize) saved.refuse("name", `has ${name.length} characters, at most ${rpmsgNameSize} fit`);
+  return { name, address: saved.whole("address", 0xffff_ffff) };
 }
