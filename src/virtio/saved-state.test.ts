@@ -1,9 +1,16 @@
 /** What device types keep in a snapshot: another device takes all of it over, or none of it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GuestMemory, MemoryRegion } from "../memory/index.js";
 import { createLink, Packet } from "../packet/index.js";
-import { type DeviceCoreState, type DeviceType, VirtioPciDevice, type VirtioPciState } from "../transport/index.js";
+import { type Fields, moved, plug, refusal, saved, withType } from "../testing/saved-device.js";
+import {
+  commonRegisters,
+  type DeviceCoreState,
+  legacyRegisters,
+  noVector,
+  type VirtioPciDevice,
+  type VirtioPciState,
+} from "../transport/index.js";
 import {
   FillBudget,
   netFeatures,
@@ -13,40 +20,6 @@ import {
   VirtioEntropyDevice,
   VirtioNetDevice,
 } from "./index.js";
-
-const memory = () => new GuestMemory([new MemoryRegion(0, new Uint8Array(1 << 20))]);
-
-function plug(type: DeviceType): VirtioPciDevice {
-  return new VirtioPciDevice(type, { classCode: 0, flavour: "modern", memory: memory() });
-}
-
-/** A snapshot of a device, as it comes back from where it was stored. */
-const saved = (device: VirtioPciDevice): VirtioPciState => structuredClone(device.save());
-
-type Fields = Record<string, unknown>;
-function withType(state: VirtioPciState, fields: Fields): VirtioPciState {
-  const type = { ...state.core.type, ...fields } as DeviceCoreState["type"];
-  return { ...state, core: { ...state.core, type } };
-}
-
-/** What the device makes of `fields` in place of its own: the message, and that it changed nothing. */
-function refusal(device: VirtioPciDevice, state: VirtioPciState): string {
-  const before = saved(device);
-  let message = "taken";
-  try {
-    device.readState(state);
-  } catch (error) {
-    message = (error as Error).message;
-  }
-  assert.deepEqual(saved(device), before);
-  return message;
-}
-
-/** Puts a snapshot into a device, and gives what that would keep. */
-function moved(from: VirtioPciState, to: VirtioPciDevice): VirtioPciState {
-  to.readState(from)();
-  return saved(to);
-}
 
 const bits = (...numbers: number[]) => numbers.reduce((set, bit) => set | (1n << BigInt(bit)), 0n);
 
@@ -202,6 +175,12 @@ test("a state of another device, or with registers that cannot be, is refused, a
     [saved(plug(new VirtioBalloonDevice())), "config is that of another device"],
     [{ ...state, config: state.config.subarray(1) }, "config has 255 bytes of 256"],
     [{ ...state, isr: 4 }, "isr is 4, not 0 to 3"],
+    [{ ...state, selected: { ...state.selected, queue: 65_536 } }, "selected.queue is 65536, not 0 to 65535"],
+    [
+      { ...state, selected: { ...state.selected, driverFeatures: -1 } },
+      "selected.driverFeatures is -1, not 0 to 4294967295",
+    ],
+    [{ ...state, selected: undefined } as unknown as VirtioPciState, "selected is missing"],
     [core({ name: "virtio-net" }), "name is virtio-net: here is a virtio-entropy"],
     [
       core({ status: 8, features: bits(60) }),
@@ -219,4 +198,38 @@ test("a state of another device, or with registers that cannot be, is refused, a
     if (why.startsWith("^")) assert.match(message.slice(start.length), new RegExp(why));
     else assert.equal(message, start + why);
   }
+});
+
+test("§4.1.4.3: what a driver had just selected goes over, in every register face: its next access is to the same", () => {
+  const registers = (device: VirtioPciDevice, bar: number) => {
+    const { window } = device.function.bars.find(({ index }) => index === bar) ?? {};
+    assert.ok(window !== undefined);
+    return window;
+  };
+  const modern = plug(new VirtioConsoleDevice({ ports: [{}, {}] }));
+  const { deviceFeatureSelect, driverFeatureSelect, driverFeature, queueSelect, queueVector } = commonRegisters;
+  const common = registers(modern, 4);
+  common.write32(deviceFeatureSelect.offset, 1);
+  common.write32(driverFeatureSelect.offset, 1);
+  common.write16(queueSelect.offset, 3);
+  const other = plug(new VirtioConsoleDevice({ ports: [{}, {}] }));
+  assert.deepEqual(moved(saved(modern), other), saved(modern));
+  const there = registers(other, 4);
+  assert.deepEqual([there.read32(deviceFeatureSelect.offset), there.read16(queueSelect.offset)], [1, 3]);
+  there.write32(driverFeature.offset, 1);
+  there.write16(queueVector.offset, 0);
+  assert.equal(other.core.driverFeatures, bits(32));
+  assert.deepEqual(
+    other.core.queues.map(({ vector }) => vector),
+    other.core.queues.map((_, index) => (index === 3 ? 0 : noVector)),
+  );
+  const legacy = plug(new VirtioConsoleDevice({ ports: [{}, {}] }), "legacy");
+  registers(legacy, 0).write16(legacyRegisters.queueSelect.offset, 3);
+  const moving = plug(new VirtioConsoleDevice({ ports: [{}, {}] }), "legacy");
+  assert.equal(moved(saved(legacy), moving).selected.queue, 3);
+  registers(moving, 0).write32(legacyRegisters.queueAddress.offset, 5);
+  assert.deepEqual(
+    moving.core.queues.map(({ enabled }) => enabled),
+    moving.core.queues.map((_, index) => index === 3),
+  );
 });
