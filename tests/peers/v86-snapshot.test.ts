@@ -1,17 +1,22 @@
 /**
  * A snapshot in the middle of work: Linux has ports open, a balloon that grows, a ping and a slow source of random bytes under
- * way, and goes on with all of it in another PC. What is damaged, or of another version, is refused before anything changes.
+ * way, has changed how its disks cache, and goes on with all of it in another PC. What is damaged, or of another version, is
+ * refused before anything changes.
  */
 import assert from "node:assert/strict";
 import type { SavedFields } from "../../src/bytes/index.js";
 import { parseMac, UserNetwork } from "../../src/packet/index.js";
 import type { V86Pc, V86Snapshot } from "../../src/platform/v86/index.js";
+import { Disk, ScsiBus } from "../../src/scsi/index.js";
+import { MemoryStore } from "../../src/storage/index.js";
 import type { DeviceCoreState, VirtioPciDevice } from "../../src/transport/index.js";
 import {
   VirtioBalloonDevice,
+  VirtioBlkDevice,
   VirtioConsoleDevice,
   VirtioEntropyDevice,
   VirtioNetDevice,
+  VirtioScsiDevice,
 } from "../../src/virtio/index.js";
 import { after, before, test } from "./limited-test.js";
 import { bootLinux, GuestShell, linuxFiles, makePc, reaches, whyNoV86Linux } from "./v86-guest.js";
@@ -22,6 +27,8 @@ const skip = whyNoV86Linux();
 const unread = patterned(300_000, 9);
 const pieceSize = 60_000;
 const randomBytes = 6400;
+/** The cache modes of both disks, as the guest's drivers have them. */
+const caches = "/sys/block/vda/cache_type /sys/class/scsi_disk/*/cache_type";
 
 class Machine {
   readonly pc: V86Pc;
@@ -37,6 +44,8 @@ class Machine {
   });
   readonly entropy = new VirtioEntropyDevice({ rate: { bytes: 128, milliseconds: 100 } });
   readonly net = new VirtioNetDevice(new UserNetwork(), { mac: parseMac("52:54:00:00:00:01") });
+  readonly blk = new VirtioBlkDevice(new MemoryStore(1 << 20));
+  readonly disk = new Disk(new MemoryStore(1 << 20));
   readonly plugged: readonly VirtioPciDevice[];
 
   constructor(pc: V86Pc) {
@@ -44,16 +53,28 @@ class Machine {
     pc.onFailure = (error) => {
       throw error;
     };
+    const bus = new ScsiBus();
+    bus.attach(0, 0, this.disk);
     this.plugged = [
       pc.plugVirtio(this.console, { classCode: 0x07_8000 }),
       pc.plugVirtio(this.balloon, { classCode: 0x05_0000, registers: "legacy" }),
       pc.plugVirtio(this.entropy, { classCode: 0x05_0000, registers: "modern-io" }),
       pc.plugVirtio(this.net, { classCode: 0x02_0000 }),
+      pc.plugVirtio(this.blk, { classCode: 0x01_0000 }),
+      pc.plugVirtio(new VirtioScsiDevice(bus), { classCode: 0x01_0000, registers: "legacy" }),
     ];
   }
 
   static async make(): Promise<Machine> {
-    const modules = ["virtio_console", "virtio_balloon", "virtio_rng", "virtio_net"];
+    const modules = [
+      "virtio_console",
+      "virtio_balloon",
+      "virtio_rng",
+      "virtio_net",
+      "virtio_blk",
+      "virtio_scsi",
+      "sd_mod",
+    ];
     return new Machine(await makePc(linuxFiles(modules, [], ["virtio_pci"])));
   }
 }
@@ -77,6 +98,8 @@ before(async () => {
   }
   await shell.run("ip link set eth0 address 52:54:00:aa:bb:cc; ip link set eth0 allmulticast on; ip link set eth0 up");
   await shell.run("ip addr add 10.0.2.15/24 dev eth0");
+  await shell.run(`for try in $(seq 50); do ls ${caches} && break; sleep 0.1; done`);
+  await shell.run(`for cache in ${caches}; do echo write through >$cache; done`);
   balloon.setTarget(1024);
   await reaches(() => balloon.actual, 1024);
   await shell.run(`dd if=/dev/hwrng of=/tmp/random bs=64 count=${randomBytes / 64} iflag=fullblock 2>/dev/null & true`);
@@ -116,7 +139,7 @@ test("snapshot: what is damaged, of another PC or of another version is refused 
       /^the saved state of the PC cannot be used: version is 1, this knows 2$/,
     ],
     [{ ...snapshot, memory: 64 << 20 }, "RangeError", /memory is 67108864 bytes, this PC has 201326592$/],
-    [{ ...snapshot, devices: devices.slice(1) }, "RangeError", /devices are 3, this PC has 4$/],
+    [{ ...snapshot, devices: devices.slice(1) }, "RangeError", /devices are 5, this PC has 6$/],
     [{ ...snapshot, devices: [...devices].reverse() }, "RangeError", /has one in slot \d+, this PC in slot 2$/],
     [
       typed(0, { version: 7 }),
@@ -129,6 +152,16 @@ test("snapshot: what is damaged, of another PC or of another version is refused 
       /^the saved state of virtio-balloon cannot be used: type.actual is -1, not 0 to 4294967295$/,
     ],
     [typed(2, { left: "x" }), "RangeError", /^the saved state of virtio-entropy cannot be used: type.left is string, /],
+    [
+      typed(4, { writeback: 2 }),
+      "RangeError",
+      /^the saved state of virtio-blk cannot be used: type.writeback is number, /,
+    ],
+    [
+      typed(5, { units: [] }),
+      "RangeError",
+      /^the saved state of virtio-scsi cannot be used: type.units are 0, here are 1$/,
+    ],
     [typed(3, { filter: 5 }), "RangeError", /^the saved state of virtio-net cannot be used: type.filter is missing$/],
     [changed(3, () => ({ name: "virtio-blk" })), "RangeError", /name is virtio-blk: here is a virtio-net$/],
     [cut, "RangeError", /^v86 does not take its part of the snapshot: /],
@@ -143,7 +176,7 @@ test("snapshot: what is damaged, of another PC or of another version is refused 
   }
 });
 
-test("snapshot: in another PC Linux goes on with consoles, ports, balloon, random bytes and network", {
+test("snapshot: in another PC Linux goes on with consoles, ports, balloon, random bytes, network and disks", {
   skip,
 }, async () => {
   const { pc, console, balloon, entropy, net, inflated } = second;
@@ -164,6 +197,7 @@ test("snapshot: in another PC Linux goes on with consoles, ports, balloon, rando
   assert.deepEqual(console.size, { columns: 132, rows: 43 });
   assert.deepEqual(net.filter.save(), first.net.filter.save());
   assert.deepEqual(net.filter.mac, parseMac("52:54:00:aa:bb:cc"));
+  assert.equal(second.disk.hasWriteCache, false);
   const heard = new Map<number, string>();
   for (const port of console.ports) {
     port.onData = (bytes) => heard.set(port.id, (heard.get(port.id) ?? "") + new TextDecoder().decode(bytes));
@@ -175,6 +209,9 @@ test("snapshot: in another PC Linux goes on with consoles, ports, balloon, rando
     () => [1, 2, 3].map((id) => heard.get(id)?.trimEnd()),
     ["by the second console", "by name", "by the late one"],
   );
+  // Of one disk the driver asks the device each time, of the other when it is told to look again.
+  await shell.run("for disk in /sys/class/scsi_disk/*; do echo 1 >$disk/device/rescan; done");
+  assert.equal(await shell.run(`cat ${caches}`), "write through\nwrite through");
   assert.equal(await shell.run("stty size <&3"), "43 132");
   assert.match(await shell.run(`head -c ${unread.length} <&4 | md5sum`), new RegExp(`^${md5(unread)}`));
   console.removePort(3);
