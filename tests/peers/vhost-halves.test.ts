@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { type FrontEndOptions, openVhostUser, type VhostUserFrontEnd } from "../../src/platform/vhost-user/index.js";
 import { unitAddress } from "../../src/scsi/index.js";
 import { seededRandom } from "../../src/testing/index.js";
-import { featureSet, ProtocolFeature } from "../../src/transport/index.js";
+import { DeviceStatus, featureSet, ProtocolFeature } from "../../src/transport/index.js";
 import { scsiConfig, VirtioBlkDriver, VirtioScsiDriver, virtioBlkId, virtioScsiId } from "../../src/virtio/index.js";
 import { after, describe, test } from "./limited-test.js";
 import { type BackEndProcess, startBackEnd, startStorageDaemon } from "./vhost-processes.js";
@@ -223,6 +223,26 @@ describe("a back end that dies and comes back", { skip: noLinux }, () => {
       await peer.stop("SIGKILL");
       await Promise.all(lost);
       assert.ok(performance.now() - start < 1000);
+      await driver.close();
+    });
+  });
+
+  test("a back end that dies while it is told DRIVER_OK fails the first request at once", async () => {
+    const socket = newSocket();
+    const peer = await startBackEnd(socket, "blk", `${8 << 20}`);
+    await withFrontEnd(peer, { place: { connect: socket }, deviceId: virtioBlkId }, async ({ transport }) => {
+      const writeStatus = transport.writeStatus.bind(transport);
+      transport.writeStatus = (value) => {
+        if ((value & DeviceStatus.DriverOk) !== 0) {
+          peer.child.kill("SIGKILL");
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+        }
+        writeStatus(value);
+      };
+      const start = performance.now();
+      const driver = await VirtioBlkDriver.open(transport);
+      await assert.rejects(driver.readSectors(0, new Uint8Array(4096)));
+      assert.ok(performance.now() - start < 5000);
       await driver.close();
     });
   });

@@ -73,6 +73,8 @@ export class VhostUserTransport implements DriverTransport {
   readonly #blocks = new Map<number, DmaBlock>();
   readonly #localConfig: DataView | undefined;
   #onLost: (() => void) | undefined;
+  /** Whoever reconnects knows of this loss already. */
+  #isToldLost = false;
   #handlers: InterruptHandlers | undefined;
   #generation = 0;
   #status = 0;
@@ -140,6 +142,8 @@ export class VhostUserTransport implements DriverTransport {
     }
     if ((newlySet & DeviceStatus.DriverOk) === 0) return;
     this.#whileThere(() => this.#rings.start(this.#chosen, (index) => this.#handlers?.queue(index)));
+    // A loss until now was told to nobody: the driver listens from here on.
+    if (this.#channel.isGone) queueMicrotask(() => this.#lost());
   }
 
   readFeatures(): bigint {
@@ -214,6 +218,7 @@ export class VhostUserTransport implements DriverTransport {
    */
   reconnect(system: FrontEndSystem): void {
     this.#channel.reopen(system);
+    this.#isToldLost = false;
     system.onClosed(() => this.#lost());
     if ((this.#status & DeviceStatus.DriverOk) !== 0) this.#rings.restart(system, this.#chosen);
   }
@@ -245,7 +250,10 @@ export class VhostUserTransport implements DriverTransport {
   #lost(): void {
     this.#channel.close();
     if (this.#onLost === undefined) this.#handlers?.config();
-    else this.#onLost();
+    else if (!this.#isToldLost) {
+      this.#isToldLost = true;
+      this.#onLost();
+    }
   }
 
   /** A back end that is gone shows in the status, as a device that was pulled out does. */
