@@ -1,14 +1,18 @@
 /** `ringside boot`: a PC in this process (v86), with our disks, a console on the terminal, or a page that has it all. */
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { makeV86Pc, type V86Pc, type V86Registers } from "../platform/v86/index.js";
 import { openBootDisks } from "./boot-disks.js";
 import { type BootNetwork, type BootNetworkOptions, openBootNetwork } from "./boot-network.js";
 import { loadV86, readFirmware } from "./boot-package.js";
 import { BootScreen } from "./boot-screen.js";
 import { BootTerminal } from "./boot-terminal.js";
-import { UsageError, WorkFailed } from "./errors.js";
+import { Interrupted, UsageError, WorkFailed } from "./errors.js";
 import { parseImageArgument } from "./image-argument.js";
+import { readInputFile } from "./input-file.js";
 import type { Interruption } from "./interruption.js";
+
+/** Bytes: more than v86's memory can hold. */
+const largestInitrd = 2 ** 31;
 
 /** The command's options. */
 export interface BootOptions {
@@ -41,7 +45,10 @@ export async function boot(words: readonly string[], options: BootOptions, inter
   }
   const { kernel, images } = sortFiles(words);
   if (kernel === undefined && images.length === 0) throw new UsageError("boot needs a Linux kernel or a disk image");
-  if (kernel === undefined && options.initrd !== undefined) throw new UsageError("--initrd goes with a Linux kernel");
+  // What is missing is said by who opens it.
+  if (kernel === undefined && options.initrd !== undefined && words.every(isThere)) {
+    throw new UsageError("--initrd goes with a Linux kernel");
+  }
   if (options.pcap !== undefined && options.net === undefined) throw new UsageError("--pcap goes with --net");
   const firmware = readFirmware(options);
   const loaded = await loadV86();
@@ -54,7 +61,7 @@ export async function boot(words: readonly string[], options: BootOptions, inter
       ...firmware,
       memory: options.memory,
       kernel: kernel === undefined ? undefined : readFileSync(kernel),
-      initrd: options.initrd === undefined ? undefined : readInitrd(options.initrd),
+      initrd: options.initrd === undefined ? undefined : await readInitrd(options.initrd, interruption),
       commandLine: options.append,
     });
     try {
@@ -121,10 +128,15 @@ function sortFiles(words: readonly string[]): { readonly kernel: string | undefi
   return { kernel: words[isKernel.indexOf(true)], images: words.filter((_, index) => !isKernel[index]) };
 }
 
+function isThere(word: string): boolean {
+  return existsSync(parseImageArgument(word).path);
+}
+
 function hasKernelHeader(path: string): boolean {
   let descriptor: number;
   try {
-    descriptor = openSync(path, "r");
+    // Without waiting for a pipe's other end.
+    descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch {
     return false; // Opening it as an image says what is wrong.
   }
@@ -138,10 +150,11 @@ function hasKernelHeader(path: string): boolean {
   }
 }
 
-function readInitrd(path: string): Uint8Array {
+async function readInitrd(path: string, interruption: Interruption): Promise<Uint8Array> {
   try {
-    return readFileSync(path);
+    return await readInputFile(path, largestInitrd, interruption);
   } catch (error) {
+    if (error instanceof UsageError || error instanceof Interrupted) throw error;
     throw new UsageError(`cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 /** `ringside boot` as a process: on pipes, with wrong input, called off, and images that stay as they were. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -74,9 +74,13 @@ test("boot: a disk that halts ends with status 0, and the screen's lines are pri
 
 test("boot: what cannot be is one line and status 2", { skip }, async () => {
   const disk = image("some.img", bootDisk("x"));
+  const pipe = join(folder, "pipe");
+  execFileSync("mkfifo", [pipe]);
   const wrong: [words: string[], message: RegExp][] = [
     [[], /^ringside: boot needs a Linux kernel or a disk image\n$/],
     [[join(folder, "none.img")], /^ringside: .*none\.img does not exist.*\n$/],
+    [[join(folder, "none.img"), "--initrd", disk], /^ringside: .*none\.img does not exist.*\n$/],
+    [[pipe], /^ringside: .*pipe is a pipe.*\n$/],
     [[disk, "--bios", "/nowhere"], /^ringside: no firmware at \/nowhere: there is no such file\n$/],
     [[disk, "--initrd", disk], /^ringside: --initrd goes with a Linux kernel\n$/],
     [[`${disk},cd`], /^ringside: .*virtio-blk has no CD-ROM drives: leave out cd, or say --device scsi\n$/],
