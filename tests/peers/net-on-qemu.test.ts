@@ -9,7 +9,7 @@ import { patternFrame } from "../../src/testing/index.js";
 import { ringFeatures } from "../../src/transport/index.js";
 import { netFeatures, RxCommand } from "../../src/virtio/index.js";
 import { after, before, test } from "./limited-test.js";
-import { type QemuNetCase, StreamPeer, until, whyNoQemu, withQemuNet } from "./net-qemu.js";
+import { type QemuNetCase, StreamPeer, until, untilFramesPass, whyNoQemu, withQemuNet } from "./net-qemu.js";
 
 const skip = whyNoQemu();
 const options = skip === undefined ? {} : { skip };
@@ -68,7 +68,7 @@ for (const { name, kind, ...how } of cases) {
       assert.equal(driver.link.has(ringFeatures.RING_PACKED), name.includes("packed"));
       assert.equal(formatMac(driver.mac), "52:54:00:aa:bb:cc");
       assert.ok(driver.isLinkUp);
-      await until(machine, () => peer.isConnected, "the stream's connection");
+      await untilFramesPass(machine, driver, peer);
       const got: Uint8Array[] = [];
       driver.onFrame((packet) => got.push(packet.toBytes()));
       const frames = Array.from({ length: 600 }, (_, index) =>
@@ -100,7 +100,7 @@ for (const { name, device } of [
 ]) {
   test(`QEMU modern, ${name}: a peer that reads nothing for a while stops packets for no longer`, options, async () => {
     await withStream({ device, driver: { timeout: 10_000 } }, async ({ peer, driver, machine }) => {
-      await until(machine, () => peer.isConnected, "the stream's connection");
+      await untilFramesPass(machine, driver, peer);
       const frames = Array.from({ length: 270 }, (_, index) => patternFrame(other, driver.mac, 1500, index));
       peer.pause();
       // Fewer than the ring has places and more than the socket holds: QEMU goes on with them when the peer reads again,
@@ -178,7 +178,7 @@ test(
     for (const device of ["disable-modern=on", ""]) {
       await withStream({ device }, async ({ peer, driver, machine }) => {
         assert.ok(driver.link.has(netFeatures.GUEST_ANNOUNCE));
-        await until(machine, () => peer.isConnected, "the stream's connection");
+        await untilFramesPass(machine, driver, peer);
         let asked = 0;
         const hello = patternFrame(other, driver.mac, 64, 5);
         driver.announceWith(() => {
